@@ -1,0 +1,129 @@
+//! Every path, once; server and clients use these.
+//!
+//! The functions take names that were parsed, so nothing here needs escaping.
+
+use pvdify_types::{AppName, ConfigKey, Hostname, ReleaseVersion};
+
+/// Everything but `/health` lives below this.
+pub const API: &str = "/api/v1";
+/// Answers without a token, at the root and below [`API`].
+pub const HEALTH: &str = "/health";
+/// The OpenAPI document.
+pub const OPENAPI: &str = "/api/v1/openapi.json";
+/// Below this, only the control socket answers.
+pub const CONTROL: &str = "/control/v1";
+
+/// `/api/v1/apps`
+#[must_use]
+pub fn apps() -> String {
+    format!("{API}/apps")
+}
+/// `/api/v1/apps/{name}`
+#[must_use]
+pub fn app(name: &AppName) -> String {
+    format!("{API}/apps/{name}")
+}
+/// `/api/v1/apps/{name}/releases`
+#[must_use]
+pub fn releases(name: &AppName) -> String {
+    format!("{API}/apps/{name}/releases")
+}
+/// `/api/v1/apps/{name}/releases/{version}`
+#[must_use]
+pub fn release(name: &AppName, version: ReleaseVersion) -> String {
+    format!("{API}/apps/{name}/releases/{}", version.0)
+}
+/// `/api/v1/apps/{name}/releases/{version}/events`: the release's progress as server-sent events.
+#[must_use]
+pub fn release_events(name: &AppName, version: ReleaseVersion) -> String {
+    format!("{API}/apps/{name}/releases/{}/events", version.0)
+}
+/// `/api/v1/apps/{name}/rollback`
+#[must_use]
+pub fn rollback(name: &AppName) -> String {
+    format!("{API}/apps/{name}/rollback")
+}
+/// `/api/v1/apps/{name}/config`
+#[must_use]
+pub fn config(name: &AppName) -> String {
+    format!("{API}/apps/{name}/config")
+}
+/// `/api/v1/apps/{name}/config/{key}`
+#[must_use]
+pub fn config_key(name: &AppName, key: &ConfigKey) -> String {
+    format!("{API}/apps/{name}/config/{key}")
+}
+/// `/api/v1/apps/{name}/domains`
+#[must_use]
+pub fn domains(name: &AppName) -> String {
+    format!("{API}/apps/{name}/domains")
+}
+/// `/api/v1/apps/{name}/domains/{domain}`
+#[must_use]
+pub fn domain(name: &AppName, domain: &Hostname) -> String {
+    format!("{API}/apps/{name}/domains/{domain}")
+}
+/// `/api/v1/apps/{name}/ps`
+#[must_use]
+pub fn ps(name: &AppName) -> String {
+    format!("{API}/apps/{name}/ps")
+}
+/// `/api/v1/apps/{name}/ps/scale`
+#[must_use]
+pub fn ps_scale(name: &AppName) -> String {
+    format!("{API}/apps/{name}/ps/scale")
+}
+/// `/api/v1/apps/{name}/ps/restart`
+#[must_use]
+pub fn ps_restart(name: &AppName) -> String {
+    format!("{API}/apps/{name}/ps/restart")
+}
+/// `/api/v1/apps/{name}/logs`
+#[must_use]
+pub fn logs(name: &AppName) -> String {
+    format!("{API}/apps/{name}/logs")
+}
+/// `/api/v1/keys`
+#[must_use]
+pub fn keys() -> String {
+    format!("{API}/keys")
+}
+/// `/api/v1/keys/{fingerprint}`; the `/` and `+` of base64 are percent-encoded.
+#[must_use]
+pub fn key(fingerprint: &str) -> String {
+    let encoded = fingerprint
+        .replace('%', "%25")
+        .replace('/', "%2F")
+        .replace('+', "%2B");
+    format!("{API}/keys/{encoded}")
+}
+/// `/control/v1/ssh-key`: POST, is this key known?
+#[must_use]
+pub fn control_ssh_key() -> String {
+    format!("{CONTROL}/ssh-key")
+}
+/// `/control/v1/push`: POST, may this key push to this app?
+#[must_use]
+pub fn control_push() -> String {
+    format!("{CONTROL}/push")
+}
+/// `/control/v1/apps`: GET, the ids of all living apps.
+#[must_use]
+pub fn control_apps() -> String {
+    format!("{CONTROL}/apps")
+}
+/// `/control/v1/apps/{name}/builds`: POST, a source tree as tar; the answer streams the build's events.
+#[must_use]
+pub fn control_builds(name: &AppName) -> String {
+    format!("{CONTROL}/apps/{name}/builds")
+}
+/// `/control/v1/routes`: GET, a stream of whole route tables.
+#[must_use]
+pub fn control_routes() -> String {
+    format!("{CONTROL}/routes")
+}
+/// `/control/v1/routes/report`: POST, what the router applied and what still drains.
+#[must_use]
+pub fn control_routes_report() -> String {
+    format!("{CONTROL}/routes/report")
+}

@@ -1,0 +1,171 @@
+//! Calls of the REST API, one for each endpoint.
+
+use crate::{Client, Error, Result, SseEvents};
+use pvdify_api::{apps, config, domains, health, keys, logs, paths, ps, releases};
+use pvdify_types::{AppName, ConfigKey, Hostname, ReleaseVersion};
+use reqwest::Method;
+
+/// What a change of config gave: the whole set, and the release it made, if any.
+#[derive(Clone, Debug)]
+pub struct ConfigChanged {
+    /// After the change.
+    pub config: config::Config,
+    /// `None`: nothing changed, or nothing was deployed yet.
+    pub release: Option<ReleaseVersion>,
+}
+
+macro_rules! call {
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) -> $out:ty = GET $path:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// When the server can't be reached or refuses.
+        pub async fn $name(&self, $($arg: $ty),*) -> Result<$out> {
+            self.get(&$path).await
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $method:ident $path:expr, $body:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// When the server can't be reached or refuses.
+        pub async fn $name(&self, $($arg: $ty),*) -> Result<$out> {
+            self.send_json(Method::$method, &$path, $body).await
+        }
+    };
+}
+
+impl Client {
+    call!(/// `GET /health`.
+        health() -> health::Health = GET paths::HEALTH);
+    call!(/// `GET /apps`.
+        apps() -> Vec<apps::App> = GET paths::apps());
+    call!(/// `GET /apps/{name}`.
+        app(name: &AppName) -> apps::App = GET paths::app(name));
+    call!(/// `POST /apps`.
+        create_app(body: &apps::CreateApp) -> apps::App = POST paths::apps(), body);
+    call!(/// `PATCH /apps/{name}`.
+        update_app(name: &AppName, body: &apps::UpdateApp) -> apps::App = PATCH paths::app(name), body);
+    call!(/// `GET /apps/{name}/releases`, newest first.
+        releases(name: &AppName) -> Vec<releases::Release> = GET paths::releases(name));
+    call!(/// `GET /apps/{name}/releases/{version}`.
+        release(name: &AppName, version: ReleaseVersion) -> releases::Release = GET paths::release(name, version));
+    call!(/// `POST /apps/{name}/releases`.
+        create_release(name: &AppName, body: &releases::CreateRelease) -> releases::Release = POST paths::releases(name), body);
+    call!(/// `POST /apps/{name}/rollback`.
+        rollback(name: &AppName, body: &releases::Rollback) -> releases::Release = POST paths::rollback(name), body);
+    call!(/// `GET /apps/{name}/config`.
+        config(name: &AppName) -> config::Config = GET paths::config(name));
+    call!(/// `GET /apps/{name}/domains`.
+        domains(name: &AppName) -> Vec<domains::Domain> = GET paths::domains(name));
+    call!(/// `POST /apps/{name}/domains`.
+        add_domain(name: &AppName, body: &domains::AddDomain) -> domains::Domain = POST paths::domains(name), body);
+    call!(/// `GET /apps/{name}/ps`.
+        ps(name: &AppName) -> Vec<ps::Process> = GET paths::ps(name));
+    call!(/// `POST /apps/{name}/ps/scale`.
+        scale(name: &AppName, body: &ps::Scale) -> Vec<ps::Process> = POST paths::ps_scale(name), body);
+    call!(/// `POST /apps/{name}/ps/restart`.
+        restart(name: &AppName) -> Vec<ps::Process> = POST paths::ps_restart(name), &serde_json::json!({}));
+    call!(/// `GET /keys`.
+        keys() -> Vec<keys::SshKey> = GET paths::keys());
+    call!(/// `POST /keys`.
+        add_key(body: &keys::AddKey) -> keys::SshKey = POST paths::keys(), body);
+
+    /// `DELETE /apps/{name}`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn delete_app(&self, name: &AppName) -> Result<()> {
+        self.delete(&paths::app(name)).await.map(drop)
+    }
+
+    /// `DELETE /apps/{name}/domains/{domain}`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn remove_domain(&self, name: &AppName, domain: &Hostname) -> Result<()> {
+        self.delete(&paths::domain(name, domain)).await.map(drop)
+    }
+
+    /// `DELETE /keys/{fingerprint}`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn remove_key(&self, fingerprint: &str) -> Result<()> {
+        self.delete(&paths::key(fingerprint)).await.map(drop)
+    }
+
+    /// `PUT /apps/{name}/config`: merges; a `None` removes.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn set_config(&self, name: &AppName, change: &config::ConfigChange) -> Result<ConfigChanged> {
+        let request = self.request(Method::PUT, &paths::config(name))?.json(change);
+        config_changed(self.send(request).await?).await
+    }
+
+    /// `DELETE /apps/{name}/config/{key}`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn unset_config(&self, name: &AppName, key: &ConfigKey) -> Result<ConfigChanged> {
+        config_changed(self.delete(&paths::config_key(name, key)).await?).await
+    }
+
+    /// `GET /apps/{name}/logs`: the last lines.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn logs(&self, name: &AppName, query: &logs::LogQuery) -> Result<Vec<logs::LogLine>> {
+        let response = self
+            .send(self.request(Method::GET, &paths::logs(name))?.query(query))
+            .await?;
+        response.json().await.map_err(Error::transport)
+    }
+
+    /// `GET /apps/{name}/logs?follow=true`: the last lines, then new ones.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn follow_logs(
+        &self,
+        name: &AppName,
+        query: &logs::LogQuery,
+    ) -> Result<SseEvents<logs::LogLine>> {
+        let query = logs::LogQuery {
+            follow: true,
+            ..query.clone()
+        };
+        Ok(SseEvents::new(
+            self.send(self.request(Method::GET, &paths::logs(name))?.query(&query))
+                .await?,
+        ))
+    }
+
+    /// `GET /apps/{name}/releases/{version}/events`: the release's progress to its end.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn release_events(
+        &self,
+        name: &AppName,
+        version: ReleaseVersion,
+    ) -> Result<SseEvents<releases::ReleaseEvent>> {
+        let request = self.request(Method::GET, &paths::release_events(name, version))?;
+        Ok(SseEvents::new(self.send(request).await?))
+    }
+
+    async fn delete(&self, path: &str) -> Result<reqwest::Response> {
+        self.send(self.request(Method::DELETE, path)?).await
+    }
+}
+
+async fn config_changed(response: reqwest::Response) -> Result<ConfigChanged> {
+    let header = response
+        .headers()
+        .get(config::RELEASE_HEADER)
+        .and_then(|value| value.to_str().ok());
+    let release = header.and_then(|value| value.parse().ok());
+    let config = response.json().await.map_err(Error::transport)?;
+    Ok(ConfigChanged { config, release })
+}

@@ -1,0 +1,3 @@
+//! Use cases: no HTTP, no SQL.
+
+pub mod ports;

@@ -1,0 +1,54 @@
+//! What the use cases need from outside: something that builds images, something that imports them.
+//!
+//! `boot` gives them the builder crate; tests give them a scripted one.
+
+use async_trait::async_trait;
+use pvdify_types::{AppName, BuildId, ImageRef, ProcessType};
+use std::{collections::BTreeMap, path::PathBuf};
+use tokio::sync::mpsc;
+
+/// A source tree to build.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// Names the repository in the registry.
+    pub app: AppName,
+    /// This build.
+    pub build: BuildId,
+    /// The source tree: an uncompressed tar file on disk, removed by the caller.
+    pub source: PathBuf,
+}
+
+/// What a build or an import gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// Pinned, in our own registry.
+    pub image: ImageRef,
+    /// Process types and commands; an empty command is the image's own.
+    pub processes: BTreeMap<ProcessType, String>,
+    /// The one TCP port that the image exposes; `None` when it exposes none or several.
+    pub exposed_port: Option<u16>,
+    /// app.json's HTTP readiness path of `web`.
+    pub healthcheck_path: Option<String>,
+    /// app.json's readiness timeout of `web`, in seconds.
+    pub healthcheck_timeout: Option<u64>,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The source, the Dockerfile or the reference is at fault; the text is for the person and complete.
+    #[error("{0}")]
+    Refused(String),
+    /// The engine, the registry or the disk is at fault; the text is for the person, the log has more.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Builds and imports images.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Builds; each line of output goes to `output` as it comes, ready to be shown.
+    async fn build(&self, request: BuildRequest, output: mpsc::Sender<String>) -> Result<BuiltImage, ImageError>;
+    /// Resolves a reference (tag or digest) once and copies its content into our own registry.
+    async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError>;
+}

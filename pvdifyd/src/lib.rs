@@ -1,0 +1,12 @@
+//! The control plane, and the process that holds the parts together.
+//!
+//! `http` (every route on one page) calls `app` (use cases; no HTTP, no SQL), which keeps everything in
+//! `store` (SQLite). `reconcile` compares what should run with what `engine` shows and acts. `logs` keeps
+//! what instances and Pvdify say of them. `boot` builds all of it in order and stops it in reverse.
+
+pub mod app;
+pub mod engine;
+pub mod http;
+pub mod logs;
+pub mod reconcile;
+pub mod store;

@@ -1,0 +1,2 @@
+//! The pvdifyd binary.
+fn main() {}

@@ -1,0 +1,102 @@
+//! What should run: the reconciler's only view of the database, and the only changes it makes there.
+//!
+//! The reconciler knows no SQL and no HTTP. It loads all of [`DesiredApp`], compares it with what the
+//! engine shows, and tells through [`ControlState`] what came of it.
+
+use async_trait::async_trait;
+use pvdify_types::{
+    AppId, AppName, ConfigVars, Formation, Generation, ImageRef, InstallationId, ProcessType, ReleaseVersion,
+    Resources, RouteTable,
+};
+use std::{collections::BTreeMap, time::SystemTime};
+
+/// An app as it should be.
+#[derive(Clone, Debug)]
+pub struct DesiredApp {
+    /// For ever.
+    pub id: AppId,
+    /// For people, labels and hosts.
+    pub name: AppName,
+    /// It is being deleted: nothing of it should run.
+    pub deleting: bool,
+    /// What each process type of the serving release should have running.
+    pub formation: Formation,
+    /// The release that serves; `None` before the first.
+    pub current: Option<ReleaseSpec>,
+    /// The release that should take over once all of it is ready. At most one: others wait as `pending`.
+    pub candidate: Option<Candidate>,
+    /// Grows with each `ps:restart`: instances of a lower one are replaced, the new before the old.
+    pub restart_generation: u64,
+    /// Every host that should reach it, `NAME.DOMAIN` first.
+    pub hosts: Vec<String>,
+}
+
+/// A release on its way.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What to start.
+    pub spec: ReleaseSpec,
+    /// What each of its process types should have running.
+    pub formation: Formation,
+    /// When it must be ready, else it has failed.
+    pub deadline: SystemTime,
+}
+
+/// All that is needed to run a release; the same spec gives the same containers.
+#[derive(Clone, Debug)]
+pub struct ReleaseSpec {
+    /// Its number.
+    pub version: ReleaseVersion,
+    /// Pinned.
+    pub image: ImageRef,
+    /// Process type -> command line; empty: the image's own entrypoint and command.
+    pub processes: BTreeMap<ProcessType, String>,
+    /// The config vars of this release.
+    pub config: ConfigVars,
+    /// What `web` listens on, given as `PORT`.
+    pub port: u16,
+    /// How `web` is found ready.
+    pub readiness: Readiness,
+    /// What one instance may use.
+    pub resources: Resources,
+    /// The pushed commit.
+    pub commit: Option<String>,
+}
+
+/// How a `web` instance is found ready. Other types are ready once they ran for a moment without exit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// A TCP connection is accepted.
+    Tcp,
+    /// An HTTP GET of this path answers 200-399.
+    Http(String),
+}
+
+/// The reconciler's door to the database. Each call is one transaction and may be repeated.
+#[async_trait]
+pub trait ControlState: Send + Sync {
+    /// This installation, as the containers' labels name it.
+    fn installation(&self) -> &InstallationId;
+    /// Everything that should run; turns the oldest `pending` release of an app that has none
+    /// deploying into `deploying` first.
+    async fn load(&self) -> Result<Vec<DesiredApp>>;
+    /// All instances of a candidate are ready and it takes over, together with its formation: it becomes
+    /// `current`, the one before `superseded` (or `rolled_back`). Nothing happens when it is not `deploying`.
+    async fn activate(&self, app: &AppId, version: ReleaseVersion) -> Result<()>;
+    /// A candidate failed, with one line of why and the last log lines. Nothing happens when it is not open.
+    async fn fail(&self, app: &AppId, version: ReleaseVersion, reason: String, log_tail: Vec<String>)
+    -> Result<()>;
+    /// A line for whoever waits for this release.
+    async fn progress(&self, app: &AppId, version: ReleaseVersion, text: String);
+    /// A deleting app has nothing left in the engine: its rows may go.
+    async fn forget(&self, app: &AppId) -> Result<()>;
+    /// Saves a generation number before the table that bears it is shown to the router.
+    async fn save_generation(&self, table: &RouteTable) -> Result<()>;
+    /// The highest generation ever saved.
+    async fn last_generation(&self) -> Result<Generation>;
+}
+
+/// A failure of the store or the engine: one sentence and its causes, for the log. The reconciler tries again.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Of a step.
+pub type Result<T> = std::result::Result<T, Error>;

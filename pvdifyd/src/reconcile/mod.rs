@@ -1,0 +1,4 @@
+//! Makes what runs what should run.
+
+pub mod desired;
+pub mod handle;

@@ -1,0 +1,31 @@
+//! Pvdify's domain words, once: what a name may be, which states follow which, which host meets which app.
+//!
+//! Everything that enters Pvdify is parsed into these types at the door; inside, no bare string is an
+//! app name. This crate has no async, no I/O and no clock: what it decides is decided by its arguments.
+
+pub mod app;
+pub mod app_json;
+pub mod build;
+pub mod config_vars;
+pub mod domain;
+pub mod formation;
+pub mod id;
+pub mod image;
+pub mod name;
+mod newtype;
+pub mod procfile;
+pub mod release;
+pub mod route;
+pub mod version;
+
+pub use app::{AppStatus, Environment};
+pub use build::BuildStatus;
+pub use config_vars::{ConfigValue, ConfigVars};
+pub use domain::DomainStatus;
+pub use formation::{Formation, Resources};
+pub use id::{AppId, BuildId, InstallationId, InstanceId};
+pub use image::{Digest, ImageRef};
+pub use name::{AppName, ConfigKey, Hostname, ProcessType};
+pub use release::{ReleaseCause, ReleaseStatus};
+pub use route::{Endpoint, Route, RouteTable};
+pub use version::{ConfigVersion, Generation, ReleaseVersion};
