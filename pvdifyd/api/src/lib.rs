@@ -11,6 +11,7 @@ pub mod error;
 pub mod health;
 pub mod keys;
 pub mod logs;
+pub mod openapi;
 pub mod paths;
 pub mod ps;
 pub mod releases;

@@ -11,11 +11,14 @@ mod stream;
 pub use api::ConfigChanged;
 pub use control::Body;
 pub use error::{Error, Result};
+/// The control socket's bodies, for the crates that may import this one but not the API's.
+pub use pvdify_api::control as wire;
+pub use pvdify_api::control::{Draining, RouterReport};
 pub use stream::{Ndjson, SseEvents};
 
 use reqwest::{Method, Url};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, net::IpAddr, path::Path, time::Duration};
 
 /// A connection pool to one Pvdify.
 #[derive(Clone)]
@@ -47,11 +50,22 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(Error::Url(url.to_owned()));
         }
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .map_err(Error::transport)?;
+            // The API never redirects; following one would turn a POST into a GET.
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&base) {
+            // A proxy of the environment has another loopback than ours, and would see the token.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(Error::transport)?;
         Ok(Self { http, base, token })
+    }
+
+    /// Whether a token would be readable on its way: plain HTTP to another host than this one.
+    #[must_use]
+    pub fn crosses_network_in_clear(&self) -> bool {
+        self.base.scheme() == "http" && !is_loopback(&self.base)
     }
 
     /// Speaks to the control plane over its Unix socket.
@@ -104,5 +118,48 @@ impl Client {
     ) -> Result<T> {
         let response = self.send(self.request(method, path)?.json(body)).await?;
         response.json().await.map_err(Error::transport)
+    }
+}
+
+/// Whether the URL names this host: `localhost`, a name below it (RFC 6761 section 6.3), or a loopback address.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_http_to_another_host_crosses_a_network_in_clear() {
+        let table = [
+            ("http://127.0.0.1:9443", false),
+            ("http://127.8.9.1:9443", false),
+            ("http://[::1]:9443", false),
+            ("http://localhost:9443", false),
+            ("http://LOCALHOST", false),
+            ("http://api.localhost", false),
+            ("https://pvdify.example.com", false),
+            ("http://pvdify.example.com", true),
+            ("http://localhost.example.com", true),
+            ("http://10.0.0.5:9443", true),
+            ("http://127.0.0.1.example.com", true),
+            ("http://[fe80::1]", true),
+        ];
+        for (url, clear) in table {
+            let client = Client::over_tcp(url, None).unwrap();
+            assert_eq!(client.crosses_network_in_clear(), clear, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_client_does_not_show_its_token() {
+        let client = Client::over_tcp("http://localhost", Some("s3cret".into())).unwrap();
+        assert!(!format!("{client:?}").contains("s3cret"));
     }
 }

@@ -53,13 +53,19 @@ impl RouteTable {
     /// The route for a request's `Host` (RFC 9110 section 7.2), port and case ignored.
     #[must_use]
     pub fn resolve(&self, host: &str) -> Option<&Route> {
+        self.resolve_index(host).and_then(|index| self.routes.get(index))
+    }
+
+    /// The place in `routes` of a request's route, for a holder that keeps its own state beside each route.
+    #[must_use]
+    pub fn resolve_index(&self, host: &str) -> Option<usize> {
         let name = host_without_port(host);
         let index = if name.bytes().any(|b| b.is_ascii_uppercase()) {
             self.hosts.get(&name.to_ascii_lowercase())
         } else {
             self.hosts.get(name)
         };
-        index.and_then(|index| self.routes.get(*index))
+        index.copied().filter(|index| *index < self.routes.len())
     }
 
     /// Whether an instance is in the table.

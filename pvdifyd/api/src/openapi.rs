@@ -1,0 +1,304 @@
+//! The OpenAPI document: one row for each endpoint, bodies from the wire types themselves.
+//!
+//! The table is the contract: the server's tests read it to find endpoints that are not routed, not
+//! documented, or not covered by a test of who may call them.
+
+use crate::{ErrorBody, apps, domains, health, keys, logs, ps, releases};
+use std::collections::BTreeMap;
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        Components, ContentBuilder, HttpMethod, Info, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required,
+        ResponseBuilder, Schema,
+        path::{OperationBuilder, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, SchemaType, Type},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+/// A body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// A named type.
+    One(&'static str),
+    /// The same, and it may be left out.
+    Optional(&'static str),
+    /// A JSON array of a named type.
+    List(&'static str),
+    /// A flat object of strings.
+    Strings,
+    /// The same, whose values may be null.
+    NullableStrings,
+    /// Server-sent events whose data is a named type.
+    Events(&'static str),
+    /// This document.
+    Document,
+}
+
+/// One endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    /// In lower case.
+    pub method: &'static str,
+    /// With `{name}` for what varies.
+    pub path: &'static str,
+    /// In one line.
+    pub summary: &'static str,
+    /// What is sent.
+    pub request: Body,
+    /// The status of success.
+    pub status: u16,
+    /// What comes back then.
+    pub response: Body,
+    /// Answers without a token.
+    pub public: bool,
+}
+
+const fn endpoint(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    request: Body,
+    (status, response): (u16, Body),
+) -> Endpoint {
+    Endpoint {
+        method,
+        path,
+        summary,
+        request,
+        status,
+        response,
+        public: false,
+    }
+}
+
+const fn public(endpoint: Endpoint) -> Endpoint {
+    Endpoint {
+        public: true,
+        ..endpoint
+    }
+}
+
+use Body::{Document, Empty, Events, List, NullableStrings, One, Optional, Strings};
+
+/// All of them.
+#[rustfmt::skip]
+pub const ENDPOINTS: &[Endpoint] = &[
+    public(endpoint("get", "/health", "Whether the server answers", Empty, (200, One("Health")))),
+    public(endpoint("get", "/api/v1/health", "Whether the server answers", Empty, (200, One("Health")))),
+    public(endpoint("get", "/api/v1/openapi.json", "This document", Empty, (200, Document))),
+    endpoint("get", "/api/v1/apps", "List all apps", Empty, (200, List("App"))),
+    endpoint("post", "/api/v1/apps", "Make an app", One("CreateApp"), (201, One("App"))),
+    endpoint("get", "/api/v1/apps/{name}", "See an app", Empty, (200, One("App"))),
+    endpoint("patch", "/api/v1/apps/{name}", "Change an app's settings; what concerns how it runs makes a release", One("UpdateApp"), (200, One("App"))),
+    endpoint("delete", "/api/v1/apps/{name}", "Delete an app and all that is its own", Empty, (204, Empty)),
+    endpoint("get", "/api/v1/apps/{name}/releases", "List releases, newest first", Empty, (200, List("Release"))),
+    endpoint("post", "/api/v1/apps/{name}/releases", "Release an image", One("CreateRelease"), (201, One("Release"))),
+    endpoint("get", "/api/v1/apps/{name}/releases/{version}", "See a release", Empty, (200, One("Release"))),
+    endpoint("get", "/api/v1/apps/{name}/releases/{version}/events", "Follow a release to its end", Empty, (200, Events("ReleaseEvent"))),
+    endpoint("post", "/api/v1/apps/{name}/rollback", "Release the image and config of an earlier release", Optional("Rollback"), (201, One("Release"))),
+    endpoint("get", "/api/v1/apps/{name}/config", "See all config vars", Empty, (200, Strings)),
+    endpoint("put", "/api/v1/apps/{name}/config", "Merge config vars; null removes", NullableStrings, (200, Strings)),
+    endpoint("delete", "/api/v1/apps/{name}/config/{key}", "Remove a config var", Empty, (200, Strings)),
+    endpoint("get", "/api/v1/apps/{name}/domains", "List domains, the app's own first", Empty, (200, List("Domain"))),
+    endpoint("post", "/api/v1/apps/{name}/domains", "Add a domain", One("AddDomain"), (201, One("Domain"))),
+    endpoint("delete", "/api/v1/apps/{name}/domains/{domain}", "Remove a domain", Empty, (204, Empty)),
+    endpoint("get", "/api/v1/apps/{name}/ps", "List the processes of the current release", Empty, (200, List("Process"))),
+    endpoint("post", "/api/v1/apps/{name}/ps/scale", "Set how many instances run; makes no release", One("Scale"), (200, List("Process"))),
+    endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace every instance", Empty, (200, List("Process"))),
+    endpoint("get", "/api/v1/apps/{name}/logs", "The last log lines; with follow=true server-sent events", Empty, (200, List("LogLine"))),
+    endpoint("get", "/api/v1/keys", "List SSH public keys", Empty, (200, List("SshKey"))),
+    endpoint("post", "/api/v1/keys", "Add an SSH public key", One("AddKey"), (201, One("SshKey"))),
+    endpoint("delete", "/api/v1/keys/{fingerprint}", "Remove an SSH public key", Empty, (204, Empty)),
+];
+
+/// The document.
+#[must_use]
+pub fn document() -> OpenApi {
+    let mut paths = Paths::new();
+    for endpoint in ENDPOINTS {
+        paths.add_path_operation(endpoint.path, vec![method(endpoint.method)], operation(endpoint));
+    }
+    let mut info = Info::new("Pvdify", env!("CARGO_PKG_VERSION"));
+    info.description = Some("Each answer of 400 and above carries an ErrorBody.".to_owned());
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components()))
+        .build()
+}
+
+fn method(word: &str) -> HttpMethod {
+    match word {
+        "post" => HttpMethod::Post,
+        "put" => HttpMethod::Put,
+        "patch" => HttpMethod::Patch,
+        "delete" => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+fn operation(endpoint: &Endpoint) -> OperationBuilder {
+    let mut operation = OperationBuilder::new()
+        .summary(Some(endpoint.summary))
+        .operation_id(Some(operation_id(endpoint)))
+        .response(endpoint.status.to_string(), response(endpoint))
+        .response("default", error_response());
+    for name in endpoint.path.split(['{', '}']).skip(1).step_by(2) {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(string()));
+        operation = operation.parameter(parameter);
+    }
+    if endpoint.path.ends_with("/logs") {
+        for parameter in logs::LogQuery::into_params(|| Some(ParameterIn::Query)) {
+            operation = operation.parameter(parameter);
+        }
+    }
+    if let Some(schema) = schema(endpoint.request) {
+        let required = match endpoint.request {
+            Body::Optional(_) => Required::False,
+            _ => Required::True,
+        };
+        let body = RequestBodyBuilder::new()
+            .content(
+                "application/json",
+                ContentBuilder::new().schema(Some(schema)).build(),
+            )
+            .required(Some(required));
+        operation = operation.request_body(Some(body.build()));
+    }
+    if !endpoint.public {
+        operation = operation.security(SecurityRequirement::new("token", [] as [&str; 0]));
+    }
+    operation
+}
+
+/// As `get_apps_name_releases`.
+fn operation_id(endpoint: &Endpoint) -> String {
+    let words = endpoint.path.split(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty() && !matches!(*word, "v1"));
+    std::iter::once(endpoint.method)
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+fn response(endpoint: &Endpoint) -> ResponseBuilder {
+    let response = ResponseBuilder::new().description("Done");
+    let content_type = match endpoint.response {
+        Body::Events(_) => "text/event-stream",
+        _ => "application/json",
+    };
+    match schema(endpoint.response) {
+        Some(schema) => response.content(content_type, ContentBuilder::new().schema(Some(schema)).build()),
+        None => response,
+    }
+}
+
+fn error_response() -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(reference("ErrorBody"))).build();
+    ResponseBuilder::new()
+        .description("What failed, on what, what to do next")
+        .content("application/json", content)
+}
+
+fn schema(body: Body) -> Option<RefOr<Schema>> {
+    let strings = |value: RefOr<Schema>| {
+        let values = Some(AdditionalProperties::RefOr(value));
+        RefOr::T(Schema::Object(
+            ObjectBuilder::new().additional_properties(values).build(),
+        ))
+    };
+    match body {
+        Body::Empty => None,
+        Body::One(name) | Body::Optional(name) | Body::Events(name) => Some(reference(name)),
+        Body::List(name) => Some(RefOr::T(Schema::Array(
+            ArrayBuilder::new().items(reference(name)).build(),
+        ))),
+        Body::Strings => Some(strings(string())),
+        Body::NullableStrings => {
+            let types = SchemaType::from_iter([Type::String, Type::Null]);
+            Some(strings(RefOr::T(Schema::Object(
+                ObjectBuilder::new().schema_type(types).build(),
+            ))))
+        }
+        Body::Document => Some(RefOr::T(Schema::Object(ObjectBuilder::new().build()))),
+    }
+}
+
+fn string() -> RefOr<Schema> {
+    RefOr::T(Schema::Object(
+        ObjectBuilder::new().schema_type(Type::String).build(),
+    ))
+}
+
+fn reference(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+fn components() -> Components {
+    let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
+    fn add<T: ToSchema>(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+        let mut inner = Vec::new();
+        T::schemas(&mut inner);
+        schemas.extend(inner);
+        schemas.insert(T::name().into_owned(), T::schema());
+    }
+    add::<ErrorBody>(&mut schemas);
+    add::<health::Health>(&mut schemas);
+    add::<apps::App>(&mut schemas);
+    add::<apps::CreateApp>(&mut schemas);
+    add::<apps::UpdateApp>(&mut schemas);
+    add::<releases::Release>(&mut schemas);
+    add::<releases::CreateRelease>(&mut schemas);
+    add::<releases::Rollback>(&mut schemas);
+    add::<releases::ReleaseEvent>(&mut schemas);
+    add::<domains::Domain>(&mut schemas);
+    add::<domains::AddDomain>(&mut schemas);
+    add::<ps::Process>(&mut schemas);
+    add::<ps::Scale>(&mut schemas);
+    add::<logs::LogLine>(&mut schemas);
+    add::<keys::SshKey>(&mut schemas);
+    add::<keys::AddKey>(&mut schemas);
+    let mut components = Components::new();
+    components.schemas = schemas;
+    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.add_security_scheme("token", token);
+    components
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = serde_json::to_value(document()).unwrap();
+        let text = document.to_string();
+        let names = text.split("#/components/schemas/").skip(1);
+        let names: std::collections::BTreeSet<_> = names.filter_map(|rest| rest.split('"').next()).collect();
+        assert!(names.len() >= 15, "{names:?}");
+        for name in names {
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_endpoint_is_in_the_document_once() {
+        let document = serde_json::to_value(document()).unwrap();
+        for endpoint in ENDPOINTS {
+            assert!(
+                document["paths"][endpoint.path][endpoint.method].is_object(),
+                "{endpoint:?}"
+            );
+        }
+        let ids: std::collections::BTreeSet<_> = ENDPOINTS.iter().map(operation_id).collect();
+        assert_eq!(ids.len(), ENDPOINTS.len());
+    }
+}
