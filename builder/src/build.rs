@@ -1,0 +1,297 @@
+//! One run of Podman's build: the request, its stream, its time limit and its end.
+//!
+//! Whatever way it ends, also when the caller stops waiting, nothing of it keeps running: Podman itself does
+//! not stop a RUN step whose client is gone, so the build's control group is killed until it is empty.
+
+use crate::{
+    BuildError, Limits,
+    cgroup::Cgroup,
+    dockerfile::{CA_SECRET, Dockerfile},
+    failure::{self, Place},
+    output::Output,
+    podman::{self, Libpod, PodmanError, Query},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::{HeaderMap, HeaderValue, Method, header};
+use pvdify_types::{AppName, InstallationId};
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::io::ReaderStream;
+
+/// How long a killed build may take to clean up after itself.
+const CLEAN_UP: Duration = Duration::from_secs(20);
+
+/// All that a run needs.
+pub(crate) struct Run<'a> {
+    pub(crate) podman: &'a Libpod,
+    pub(crate) app: &'a AppName,
+    pub(crate) installation: &'a InstallationId,
+    pub(crate) limits: &'a Limits,
+    pub(crate) dockerfile: &'a Dockerfile,
+    /// The rewritten Dockerfile, outside the source so that `COPY .` finds the person's own.
+    pub(crate) dockerfile_path: PathBuf,
+    pub(crate) source: &'a Path,
+    /// The CA bundle's content.
+    pub(crate) ca: Option<Vec<u8>>,
+    pub(crate) tag: &'a str,
+    pub(crate) cgroup: Option<Cgroup>,
+}
+
+/// A build without an image.
+pub(crate) struct Failed {
+    /// For the person who pushed.
+    pub(crate) error: BuildError,
+    /// Whether the same build is likely to succeed now.
+    pub(crate) again: bool,
+}
+
+impl From<BuildError> for Failed {
+    fn from(error: BuildError) -> Self {
+        Self { error, again: false }
+    }
+}
+
+/// One value of the stream.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    error: String,
+}
+
+impl Run<'_> {
+    /// Builds; the image has the tag afterwards.
+    pub(crate) async fn build(&self, output: &mpsc::Sender<String>) -> Result<(), Failed> {
+        let guard = Guard(self.cgroup.clone());
+        let deadline = Instant::now() + self.limits.timeout;
+        let mut shown = Output::new(
+            self.dockerfile,
+            self.app,
+            self.ca.is_some(),
+            self.limits.log_bytes,
+        );
+        let ended = {
+            let mut build = std::pin::pin!(self.follow(&mut shown, output));
+            match tokio::time::timeout_at(deadline, &mut build).await {
+                Ok(ended) => Some(ended),
+                Err(_) => {
+                    self.stop(build).await;
+                    None
+                }
+            }
+        };
+        let ended_whole = guard.end();
+        let Some(ended) = ended else {
+            let limit = self.limits.timeout.as_secs();
+            let place = shown.current().map_or(String::new(), |(line, text)| {
+                format!(" It was at Dockerfile line {line}: {text}")
+            });
+            return Err(BuildError::Refused(format!(
+                "the build took longer than {} and was stopped.{place}",
+                duration(limit)
+            ))
+            .into());
+        };
+        let message = match ended {
+            Ok(()) => return Ok(self.confirm().await?),
+            Err(Ended::Failed(message)) => message,
+            Err(Ended::Podman(PodmanError::Refused { message, .. })) => message,
+            Err(Ended::Podman(error)) => return Err(BuildError::from(error).into()),
+            Err(Ended::Source(error)) => {
+                return Err(BuildError::unavailable(format!("the source can't be read: {error}")).into());
+            }
+        };
+        let place = shown.current().map(|(line, text)| Place {
+            line,
+            text,
+            tail: shown.tail(),
+        });
+        Err(Failed {
+            error: failure::explain(&message, place.as_ref(), self.limits.memory_bytes),
+            // What is still being killed would take a second build of the same group with it.
+            again: ended_whole && failure::storage_changed(&message),
+        })
+    }
+
+    /// A stream that ends without an error may also be that of a Podman that went away.
+    async fn confirm(&self) -> Result<(), BuildError> {
+        if self.podman.image_exists(self.tag).await? {
+            Ok(())
+        } else {
+            Err(BuildError::unavailable(
+                "the build was interrupted: Podman ended it without an image. Push again",
+            ))
+        }
+    }
+
+    async fn follow(&self, shown: &mut Output<'_>, output: &mpsc::Sender<String>) -> Result<(), Ended> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-tar"),
+        );
+        let path = self.query().on("/libpod/build");
+        let body = self.body().await.map_err(Ended::Source)?;
+        let response = self.podman.request(Method::POST, &path, headers, body).await?;
+        let mut events = std::pin::pin!(podman::json_lines::<Event>(response));
+        while let Some(event) = events.try_next().await? {
+            if !event.error.is_empty() {
+                return Err(Ended::Failed(event.error));
+            }
+            for line in shown.take(&event.stream) {
+                // Nobody may be listening any more; the build goes on all the same.
+                output.send(line).await.ok();
+            }
+        }
+        if let Some(line) = shown.flush() {
+            output.send(line).await.ok();
+        }
+        Ok(())
+    }
+
+    /// Kills what runs, and lets Podman remove its build container.
+    async fn stop(&self, build: impl Future<Output = Result<(), Ended>>) {
+        let Some(cgroup) = &self.cgroup else { return };
+        let kill = async {
+            loop {
+                cgroup.kill();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let cleaned = async {
+            tokio::select! {
+                _ = build => {}
+                () = kill => {}
+            }
+        };
+        // Over the time, the connection is dropped, which stops a pull or a copy.
+        tokio::time::timeout(CLEAN_UP, cleaned).await.ok();
+    }
+
+    fn query(&self) -> Query {
+        let limits = self.limits;
+        let ulimits = [
+            format!("nofile={0}:{0}", limits.nofile),
+            format!("nproc={0}:{0}", limits.nproc),
+        ];
+        let labels =
+            json!({"pvdify.installation": self.installation.as_str(), "pvdify.app": self.app.as_str()});
+        let mut query = Query::default()
+            .with("t", self.tag)
+            // A list, so that Podman takes a path outside the source.
+            .with("dockerfile", json!([self.dockerfile_path]))
+            // Without a format no layer is ever found in the cache.
+            .with("outputformat", "application/vnd.oci.image.manifest.v1+json")
+            .with("layers", true)
+            .with("rm", true)
+            .with("forcerm", true)
+            .with("pullpolicy", "missing")
+            .with("memory", limits.memory_bytes)
+            .with("memswap", limits.memory_bytes)
+            .with("cpuperiod", limits.cpu_period)
+            .with("cpuquota", limits.cpu_quota)
+            .with("ulimits", json!(ulimits))
+            .with("labels", labels);
+        // The default is the host's own network, on which the loopback API and registry listen.
+        query = query
+            .with("nsoptions", json!([{"Name": "network", "Host": false}]))
+            .with("networkmode", "NetworkEnabled");
+        if let Some(cgroup) = &self.cgroup {
+            query = query.with("cgroupparent", cgroup.of_containers());
+        }
+        if self.ca.is_some() {
+            query = query.with(
+                "secrets",
+                json!([format!("id={CA_SECRET},src={}", self.ca_file())]),
+            );
+        }
+        query
+    }
+
+    /// The bundle's name in the tar; Podman takes it out of the source before it builds.
+    fn ca_file(&self) -> String {
+        format!(".{CA_SECRET}.crt")
+    }
+
+    async fn body(&self) -> io::Result<podman::Body> {
+        let mut first = Vec::new();
+        if let Some(ca) = &self.ca {
+            let mut header = tar::Header::new_ustar();
+            header.set_path(self.ca_file())?;
+            header.set_size(ca.len() as u64);
+            header.set_mode(0o444);
+            header.set_cksum();
+            first.extend_from_slice(header.as_bytes());
+            first.extend_from_slice(ca);
+            first.resize(first.len().next_multiple_of(512), 0);
+        }
+        let source = tokio::fs::File::open(self.source).await?;
+        let first = stream::iter([Ok(Bytes::from(first))]);
+        Ok(podman::stream_body(
+            first.chain(ReaderStream::with_capacity(source, 256 * 1024)),
+        ))
+    }
+}
+
+/// Why a stream ended without an image.
+enum Ended {
+    Failed(String),
+    Podman(PodmanError),
+    Source(io::Error),
+}
+
+impl From<PodmanError> for Ended {
+    fn from(error: PodmanError) -> Self {
+        Self::Podman(error)
+    }
+}
+
+/// Ends what is left of the build when the run ends, in whatever way.
+struct Guard(Option<Cgroup>);
+
+impl Guard {
+    /// Ends it now; says whether nothing was left.
+    fn end(mut self) -> bool {
+        self.0.take().is_none_or(end)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.take().map(end);
+    }
+}
+
+fn end(cgroup: Cgroup) -> bool {
+    let left = cgroup.kill();
+    if left {
+        // A next step may begin before Podman notices that nobody listens.
+        tokio::spawn(async move {
+            let end = Instant::now() + CLEAN_UP;
+            while Instant::now() < end {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                cgroup.kill();
+            }
+            cgroup.remove();
+        });
+    } else {
+        cgroup.remove();
+    }
+    !left
+}
+
+fn duration(seconds: u64) -> String {
+    if seconds >= 120 && seconds.is_multiple_of(60) {
+        format!("{} minutes", seconds / 60)
+    } else {
+        format!("{seconds} seconds")
+    }
+}

@@ -1,0 +1,51 @@
+//! Why there is no image. The texts are complete: they are shown to the person as they stand.
+
+use crate::podman::PodmanError;
+use pvdify_registry::StoreError;
+use thiserror::Error;
+
+/// A build or import that made no image.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BuildError {
+    /// The source, the Dockerfile, a step of it or the image is at fault: pushing the same again fails again.
+    #[error("{0}")]
+    Refused(String),
+    /// The host is at fault: the same may succeed later.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl BuildError {
+    pub(crate) fn refused(text: impl std::fmt::Display) -> Self {
+        Self::Refused(text.to_string())
+    }
+
+    pub(crate) fn unavailable(text: impl std::fmt::Display) -> Self {
+        Self::Unavailable(text.to_string())
+    }
+}
+
+impl From<PodmanError> for BuildError {
+    fn from(error: PodmanError) -> Self {
+        match error {
+            PodmanError::Refused { .. } | PodmanError::Answer(_) => {
+                Self::Unavailable(format!("the image can't be built now. {error}"))
+            }
+            PodmanError::Connect { .. } | PodmanError::Broken(_) => Self::Unavailable(format!(
+                "the build was interrupted: {error}. Push again; if it fails again, run pvdifyd doctor on the host"
+            )),
+        }
+    }
+}
+
+impl From<StoreError> for BuildError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::Unavailable(
+                "the server's disk is full: nothing was changed. Free space on it and deploy again"
+                    .to_owned(),
+            ),
+            other => Self::Unavailable(format!("the image can't be stored: {other}")),
+        }
+    }
+}

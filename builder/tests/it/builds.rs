@@ -1,0 +1,282 @@
+//! Builds that succeed, and builds whose source is at fault.
+
+use crate::harness::{Bench, CREDENTIALS};
+use pvdify_builder::{BuildError, podman::RegistryAuth};
+use pvdify_registry::{Reference, References, Repository};
+use std::{collections::BTreeMap, time::Duration};
+
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
+fn refused(result: Result<pvdify_builder::Built, BuildError>) -> String {
+    match result.unwrap_err() {
+        BuildError::Refused(text) => text,
+        BuildError::Unavailable(text) => panic!("unavailable: {text}"),
+    }
+}
+
+#[tokio::test]
+async fn a_source_with_a_dockerfile_becomes_an_image_in_the_registry() {
+    let bench = Bench::start().await;
+    let files: &[(&str, &[u8])] = &[
+        (
+            "Dockerfile",
+            b"FROM scratch\nCOPY hello /hello\nEXPOSE 8080\nCMD [\"/hello\"]\n",
+        ),
+        (
+            "Procfile",
+            b"web: /hello\nworker: /hello --work\nrelease: /hello --migrate\n",
+        ),
+        (
+            "app.json",
+            br#"{"healthchecks":{"web":[{"path":"/up","timeout":7}]}}"#,
+        ),
+        ("hello", b"hello"),
+    ];
+    let (log, built) = bench.build("b1", files).await;
+    let built = built.unwrap();
+    assert_eq!(
+        built.image.repository,
+        format!("{}/demo", bench.config.registry_address)
+    );
+    assert_eq!(built.exposed_port, Some(8080));
+    assert_eq!(built.healthcheck_path.as_deref(), Some("/up"));
+    assert_eq!(built.healthcheck_timeout, Some(7));
+    let processes: Vec<_> = built.processes.keys().map(ToString::to_string).collect();
+    assert_eq!(processes, ["release", "web", "worker"]);
+    insta::assert_snapshot!(log.join("\n").replace(built.image.digest.as_str(), "sha256:..."), @r#"
+    -----> Discovering process types
+           Procfile declares types -> release, web, worker
+     !     The release command is not run by this version of Pvdify
+    -----> Building with Dockerfile
+           STEP 1/4: FROM scratch
+           STEP 2/4: COPY hello /hello
+           STEP 3/4: EXPOSE 8080
+           STEP 4/4: CMD ["/hello"]
+    -----> Storing the image
+           sha256:...
+    "#);
+
+    // The digest is whole in the store, and what Podman pulls by it is the image that was built.
+    let name: Repository = "demo".parse().unwrap();
+    let manifest = bench
+        .store
+        .manifest(&name, &Reference::Digest(built.image.digest.clone()))
+        .await
+        .unwrap()
+        .unwrap();
+    let references = References::parse(&manifest.bytes, None).unwrap();
+    assert_eq!(references.blobs.len(), 2);
+    let podman = bench.podman.client();
+    podman
+        .remove_image("localhost/pvdify-build/demo:latest", true)
+        .await
+        .unwrap();
+    let auth = RegistryAuth {
+        username: CREDENTIALS.0.into(),
+        password: CREDENTIALS.1.into(),
+    };
+    let id = podman
+        .pull_image(&built.image.to_string(), Some(&auth), false)
+        .await
+        .unwrap();
+    assert_eq!(references.blobs[0].hex(), id);
+    assert_eq!(bench.build_containers().await, 0);
+    assert_eq!(std::fs::read_dir(&bench.config.work_dir).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn without_a_procfile_web_runs_the_images_own_command() {
+    let bench = Bench::start().await;
+    let (_, built) = bench
+        .build("b1", &[("Dockerfile", b"FROM scratch\nCOPY Dockerfile /x\n")])
+        .await;
+    let built = built.unwrap();
+    assert_eq!(
+        built.processes,
+        BTreeMap::from([("web".parse().unwrap(), String::new())])
+    );
+    assert_eq!((built.exposed_port, built.healthcheck_path), (None, None));
+}
+
+#[tokio::test]
+async fn the_run_image_is_found_locally_and_unchanged_steps_come_from_the_cache() {
+    let bench = Bench::with_run_image(|_| {}).await;
+    let dockerfile = b"FROM pvdify/run:trixie\nRUN echo made > /made\nCOPY app /app\nRUN cat /app /made\n";
+    let build = async |id: &'static str, content: &'static [u8]| {
+        let files = [("Dockerfile", dockerfile.as_slice()), ("app", content)];
+        bench.build(id, &files).await
+    };
+    let first = build("b1", b"one\n").await;
+    insta::assert_snapshot!(first.0[..first.0.len() - 1].join("\n"), @r"
+    -----> Discovering process types
+           No Procfile: the image's own command is the type web
+    -----> Building with Dockerfile
+           STEP 1/4: FROM pvdify/run:trixie
+           STEP 2/4: RUN echo made > /made
+           STEP 3/4: COPY app /app
+           STEP 4/4: RUN cat /app /made
+           one
+           made
+    -----> Storing the image
+    ");
+    let second = build("b2", b"two\n").await;
+    insta::assert_snapshot!(second.0[..second.0.len() - 1].join("\n"), @r"
+    -----> Discovering process types
+           No Procfile: the image's own command is the type web
+    -----> Building with Dockerfile
+           STEP 1/4: FROM pvdify/run:trixie
+           STEP 2/4: RUN echo made > /made
+           Using cache
+           STEP 3/4: COPY app /app
+           STEP 4/4: RUN cat /app /made
+           two
+           made
+    -----> Storing the image
+    ");
+    assert_ne!(first.1.unwrap().image, second.1.unwrap().image);
+    // The same source again is the same image, all of it from the cache.
+    let third = build("b3", b"two\n").await;
+    assert_eq!(
+        third.0.iter().filter(|line| line.trim() == "Using cache").count(),
+        3
+    );
+    let images: Vec<serde_json::Value> = bench.podman.client().get("/libpod/images/json").await.unwrap();
+    let names: Vec<String> = images.iter().map(|image| image["RepoTags"].to_string()).collect();
+    assert_eq!(names.len(), 2, "the run image and the newest build: {names:?}");
+}
+
+#[tokio::test]
+async fn a_failing_step_is_named_with_its_line_and_its_last_output() {
+    let bench = Bench::with_run_image(|_| {}).await;
+    let dockerfile = b"# a comment\nFROM pvdify/run:trixie\n\nRUN echo trying && \\\n    false\n";
+    let (log, result) = bench.build("b1", &[("Dockerfile", dockerfile)]).await;
+    insta::assert_snapshot!(refused(result), @r"
+    Dockerfile line 4: RUN echo trying && false: exit status 1
+    Its last output:
+      trying
+    ");
+    assert_eq!(log.last().unwrap(), "       trying");
+    let (_, result) = bench
+        .build(
+            "b2",
+            &[("Dockerfile", b"FROM pvdify/run:trixie\nCOPY nothere /x\n")],
+        )
+        .await;
+    insta::assert_snapshot!(refused(result), @r#"Dockerfile line 2: COPY nothere /x: "/nothere": no such file or directory"#);
+    let (_, result) = bench
+        .build(
+            "b3",
+            &[("Dockerfile", b"FROM no-such-host.invalid/x:1\nRUN true\n")],
+        )
+        .await;
+    let text = refused(result);
+    assert!(
+        text.starts_with("Dockerfile line 1: FROM no-such-host.invalid/x:1: the image no-such-host.invalid/x:1 can't be fetched: "),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert_eq!(bench.build_containers().await, 0);
+    let images: Vec<serde_json::Value> = bench.podman.client().get("/libpod/images/json").await.unwrap();
+    assert_eq!(images.len(), 1, "only the run image: {images:?}");
+}
+
+#[tokio::test]
+async fn a_bad_source_is_refused_before_anything_runs() {
+    let bench = Bench::start().await;
+    let good = ("Dockerfile", b"FROM scratch\nCOPY . /\n".as_slice());
+    let table: [(Files<'_>, &str); 5] = [
+        (
+            &[("app.py", b"")],
+            "no Dockerfile at the top of the source. Looked for: Dockerfile. Found: app.py. To go on, add a Dockerfile beside them, then push again",
+        ),
+        (
+            &[("Dockerfile", b"FROM scratch\nRUNN x\n")],
+            "Dockerfile line 2: unknown instruction RUNN",
+        ),
+        (
+            &[("Dockerfile", b"FROM scratch\nRUN --mount=type=ssh x\n")],
+            "Dockerfile line 2: RUN --mount=type=ssh is not supported: there is no SSH agent in a build",
+        ),
+        (
+            &[good, ("Procfile", b"web\n")],
+            "Procfile line 1: no colon; a line reads \"type: command\"",
+        ),
+        (
+            &[good, ("app.json", b"{")],
+            "app.json: EOF while parsing an object at line 1 column 1",
+        ),
+    ];
+    for (files, message) in table {
+        let (log, result) = bench.build("b1", files).await;
+        assert_eq!(refused(result), message);
+        assert_eq!(log, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn the_build_ca_is_trusted_in_steps_and_left_out_of_the_image() {
+    let bench = Bench::with_run_image(|config| {
+        let ca = config.work_dir.with_file_name("ca.pem");
+        std::fs::write(&ca, "THE BUNDLE\n").unwrap();
+        config.build_ca = Some(ca);
+    })
+    .await;
+    let dockerfile = b"FROM pvdify/run:trixie AS one\nUSER 1000\nRUN cat $SSL_CERT_FILE $PIP_CERT\n\nFROM one\nUSER 0\nRUN cat $NODE_EXTRA_CA_CERTS\nCOPY . /app\nRUN ls -a /app && touch /fail && false\n";
+    let (log, result) = bench.build("b1", &[("Dockerfile", dockerfile)]).await;
+    assert_eq!(
+        log.iter().filter(|line| line.trim() == "THE BUNDLE").count(),
+        3,
+        "{log:#?}"
+    );
+    assert!(!log.join("\n").contains("crt"), "{log:#?}");
+    assert!(
+        refused(result)
+            .starts_with("Dockerfile line 9: RUN ls -a /app && touch /fail && false: exit status 1")
+    );
+
+    let dockerfile = b"FROM pvdify/run:trixie\nRUN cat $SSL_CERT_FILE\nCOPY . /app\n";
+    let (_, built) = bench.build("b2", &[("Dockerfile", dockerfile)]).await;
+    built.unwrap();
+    let image: serde_json::Value = bench
+        .podman
+        .client()
+        .get("/libpod/images/localhost%2Fpvdify-build%2Fdemo:latest/json")
+        .await
+        .unwrap();
+    assert!(
+        !image["Config"].to_string().contains("CERT"),
+        "{}",
+        image["Config"]
+    );
+    assert_eq!(
+        image["Labels"]["pvdify.installation"],
+        bench.config.installation.as_str()
+    );
+}
+
+#[tokio::test]
+async fn what_failed_builds_left_for_the_cache_can_be_pruned_and_the_newest_image_stays() {
+    let bench = Bench::with_run_image(|_| {}).await;
+    let images = async || -> usize {
+        let client = bench.podman.client();
+        let all: Vec<serde_json::Value> = client.get("/libpod/images/json?all=true").await.unwrap();
+        all.len()
+    };
+    let good = b"FROM pvdify/run:trixie\nRUN touch /a\n";
+    let (_, built) = bench.build("b1", &[("Dockerfile", good)]).await;
+    built.unwrap();
+    let kept = images().await;
+    let bad = b"FROM pvdify/run:trixie\nRUN touch /b\nRUN false\n";
+    bench.build("b2", &[("Dockerfile", bad)]).await.1.unwrap_err();
+    assert!(images().await > kept, "the first step is kept for the next try");
+    bench
+        .builder
+        .prune_cache(Duration::from_secs(3600))
+        .await
+        .unwrap();
+    assert!(images().await > kept, "it is too young");
+    bench.builder.prune_cache(Duration::ZERO).await.unwrap();
+    assert_eq!(images().await, kept);
+    let (log, _) = bench.build("b3", &[("Dockerfile", good)]).await;
+    assert!(log.contains(&"       Using cache".to_owned()), "{log:?}");
+}

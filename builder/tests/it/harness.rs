@@ -1,0 +1,305 @@
+//! A Podman service, a registry and a builder, all of one test's own and gone with it.
+
+use futures_util::{FutureExt, future::BoxFuture};
+use pvdify_builder::{BuildError, Builder, Built, Config, Limits, podman::Libpod};
+use pvdify_registry::{Access, Action, Credentials, Store, router};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+pub(crate) const CREDENTIALS: (&str, &str) = ("builder", "s3cret");
+
+/// The builder's user may do all; anyone may pull from `public/`.
+struct BuilderOnly;
+
+impl Access for BuilderOnly {
+    fn allows<'a>(
+        &'a self,
+        credentials: Option<Credentials<'a>>,
+        repository: Option<&'a str>,
+        action: Action,
+    ) -> BoxFuture<'a, bool> {
+        let known = credentials.is_some_and(|given| (given.user, given.password) == CREDENTIALS);
+        // `/v2/` stays closed: Podman sends its password only where that path asks for one.
+        let open = action == Action::Pull && repository.is_some_and(|name| name.starts_with("public/"));
+        async move { known || open }.boxed()
+    }
+}
+
+/// A registry on an ephemeral port.
+pub(crate) async fn registry(folder: &Path) -> (Store, SocketAddr) {
+    let store = Store::open(folder).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = router(store.clone(), Arc::new(BuilderOnly));
+    // Ends with the test's runtime.
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (store, address)
+}
+
+/// `podman system service` with its own root.
+pub(crate) struct Podman {
+    child: Child,
+    root: PathBuf,
+}
+
+impl Podman {
+    pub(crate) async fn start(root: &Path) -> Self {
+        let socket = root.join("podman.sock");
+        let child = Command::new("podman")
+            .arg("--root")
+            .arg(root.join("root"))
+            .arg("--runroot")
+            .arg(root.join("run"))
+            .args([
+                "--storage-driver",
+                "vfs",
+                "--runtime",
+                "runc",
+                "--cgroup-manager",
+                "cgroupfs",
+            ])
+            .args(["system", "service", "--time=0"])
+            .arg(format!("unix://{}", socket.display()))
+            .env("TMPDIR", root)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("podman is installed");
+        let podman = Self {
+            child,
+            root: root.to_owned(),
+        };
+        let answers = async {
+            while podman.client().info().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), answers)
+            .await
+            .expect("the Podman service answers");
+        podman
+    }
+
+    pub(crate) fn client(&self) -> Libpod {
+        Libpod::new(self.root.join("podman.sock"))
+    }
+
+    /// As a crash does it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        // What Buildah or the storage driver left mounted would keep the folder from going.
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let root = self.root.to_string_lossy();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for point in points
+            .filter(|point| point.starts_with(&*root))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
+            Command::new("umount").args(["-l", point]).status().ok();
+        }
+    }
+}
+
+pub(crate) struct Bench {
+    // Dropped in this order: the service before its folder.
+    pub(crate) podman: Podman,
+    pub(crate) builder: Builder,
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, address) = registry(&folder.path().join("registry")).await;
+        let podman = Podman::start(folder.path()).await;
+        let id = folder
+            .path()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_lowercase();
+        let id: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
+        let mut config = Config {
+            podman_socket: folder.path().join("podman.sock"),
+            registry_address: address.to_string(),
+            registry_credentials: (CREDENTIALS.0.to_owned(), CREDENTIALS.1.to_owned()),
+            work_dir: folder.path().join("work"),
+            limits: Limits {
+                nofile: 4096,
+                free_bytes: 0,
+                ..Limits::default()
+            },
+            build_ca: None,
+            installation: format!("test{id}").parse().unwrap(),
+        };
+        change(&mut config);
+        Self {
+            podman,
+            builder: Builder::new(config.clone(), store.clone()),
+            config,
+            store,
+            folder,
+        }
+    }
+
+    /// A bench whose Podman has `pvdify/run:trixie`, made of a static busybox.
+    pub(crate) async fn with_run_image(change: impl FnOnce(&mut Config)) -> Self {
+        let bench = Self::with(change).await;
+        let client = bench.podman.client();
+        let imported = client.request(
+            http::Method::POST,
+            "/libpod/images/import?reference=localhost/pvdify/run:trixie",
+            http::HeaderMap::new(),
+            pvdify_builder::podman::full_body(run_image()),
+        );
+        imported.await.unwrap();
+        bench
+    }
+
+    pub(crate) fn source(&self, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+        let path = self.folder.path().join(format!("{name}.tar"));
+        let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+        for (name, content) in files {
+            append(&mut tar, name, content);
+        }
+        tar.finish().unwrap();
+        path
+    }
+
+    /// Builds files as `app`; the log and the result.
+    pub(crate) async fn build(
+        &self,
+        build: &str,
+        files: &[(&str, &[u8])],
+    ) -> (Vec<String>, Result<Built, BuildError>) {
+        let source = self.source(build, files);
+        let (output, mut lines) = mpsc::channel(16);
+        let collect = async {
+            let mut all = Vec::new();
+            while let Some(line) = lines.recv().await {
+                all.push(line);
+            }
+            all
+        };
+        let app = "demo".parse().unwrap();
+        let build = build.parse().unwrap();
+        let (result, all) = tokio::join!(self.builder.build(&app, &build, &source, output), collect);
+        (all, result)
+    }
+
+    /// The build containers that Podman's storage holds.
+    pub(crate) async fn build_containers(&self) -> usize {
+        let all: Vec<serde_json::Value> = self
+            .podman
+            .client()
+            .get("/libpod/containers/json?all=true&external=true")
+            .await
+            .unwrap();
+        all.len()
+    }
+
+    /// Whether a process of this bench's builds runs.
+    pub(crate) fn has_build_process(&self) -> bool {
+        let group = format!("/pvdify-build-{}/", self.config.installation);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter_map(|entry| std::fs::read_to_string(entry.path().join("cgroup")).ok())
+            .any(|groups| groups.contains(&group))
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // The folder of all this installation's control groups, which a builder keeps for its next build.
+        let group = format!("pvdify-build-{}", self.config.installation);
+        let mount = PathBuf::from("/sys/fs/cgroup");
+        let folders = |path: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect()
+        };
+        let hierarchies = folders(&mount).into_iter().chain([mount]);
+        for folder in hierarchies.flat_map(|hierarchy| folders(&hierarchy)) {
+            // Also those of a second installation, whose name begins with the first one's.
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(&group) {
+                remove_group(&folder);
+            }
+        }
+    }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waited)
+        .await
+        .unwrap_or_else(|_| panic!("waited too long until {what}"));
+}
+
+fn append(tar: &mut tar::Builder<impl std::io::Write>, name: &str, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(if name.starts_with("bin/") { 0o755 } else { 0o644 });
+    header.set_cksum();
+    tar.append_data(&mut header, name, content).unwrap();
+}
+
+/// A root file system with a shell, packed once per run of the tests.
+fn run_image() -> bytes::Bytes {
+    static IMAGE: OnceLock<bytes::Bytes> = OnceLock::new();
+    let pack = || {
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+            .iter()
+            .find_map(|path| std::fs::read(path).ok())
+            .expect("busybox-static is installed");
+        let mut tar = tar::Builder::new(Vec::new());
+        append(&mut tar, "bin/busybox", &busybox);
+        for applet in ["sh", "cat", "ls", "sleep", "wget", "seq", "dd", "touch", "false"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
+                .unwrap();
+        }
+        tar.into_inner().unwrap().into()
+    };
+    IMAGE.get_or_init(pack).clone()
+}
+
+/// Removes a control group's folder and all below it.
+fn remove_group(folder: &Path) {
+    for child in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&child.path());
+        }
+    }
+    // It may never have been made.
+    std::fs::remove_dir(folder).ok();
+}

@@ -1,0 +1,9 @@
+//! The builder against a real Podman with storage of its own, and a real registry over its store.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod builds;
+mod harness;
+mod imports;
+mod interrupted;
+mod limits;
