@@ -1,0 +1,16 @@
+//! Pushes by the real door: OpenSSH and git against the server, a scripted control plane behind it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helper fails its test by a panic"
+)]
+
+mod attacks;
+mod client;
+mod control;
+mod pushes;
+mod raw;
+mod refusals;
+mod rig;
+mod survival;
