@@ -48,7 +48,11 @@ pub enum ImageError {
 #[async_trait]
 pub trait Images: Send + Sync {
     /// Builds; each line of output goes to `output` as it comes, ready to be shown.
-    async fn build(&self, request: BuildRequest, output: mpsc::Sender<String>) -> Result<BuiltImage, ImageError>;
+    async fn build(
+        &self,
+        request: BuildRequest,
+        output: mpsc::Sender<String>,
+    ) -> Result<BuiltImage, ImageError>;
     /// Resolves a reference (tag or digest) once and copies its content into our own registry.
     async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError>;
 }

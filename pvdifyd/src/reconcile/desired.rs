@@ -8,7 +8,10 @@ use pvdify_types::{
     AppId, AppName, ConfigVars, Formation, Generation, ImageRef, InstallationId, ProcessType, ReleaseVersion,
     Resources, RouteTable,
 };
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 /// An app as it should be.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct ReleaseSpec {
     pub port: u16,
     /// How `web` is found ready.
     pub readiness: Readiness,
+    /// How long one instance may take from its start until it is ready.
+    pub start_timeout: Duration,
     /// What one instance may use.
     pub resources: Resources,
     /// The pushed commit.
@@ -84,8 +89,13 @@ pub trait ControlState: Send + Sync {
     /// `current`, the one before `superseded` (or `rolled_back`). Nothing happens when it is not `deploying`.
     async fn activate(&self, app: &AppId, version: ReleaseVersion) -> Result<()>;
     /// A candidate failed, with one line of why and the last log lines. Nothing happens when it is not open.
-    async fn fail(&self, app: &AppId, version: ReleaseVersion, reason: String, log_tail: Vec<String>)
-    -> Result<()>;
+    async fn fail(
+        &self,
+        app: &AppId,
+        version: ReleaseVersion,
+        reason: String,
+        log_tail: Vec<String>,
+    ) -> Result<()>;
     /// A line for whoever waits for this release.
     async fn progress(&self, app: &AppId, version: ReleaseVersion, text: String);
     /// A deleting app has nothing left in the engine: its rows may go.

@@ -1,0 +1,227 @@
+//! The reconciler's door: what should run, and what came of it.
+//!
+//! An app deploys one release at a time, in the order of their numbers. A release is fixed when its turn
+//! comes: a change of config takes the code that serves then, so that it neither undoes a deploy that went
+//! before it nor rests on one that failed.
+
+use super::{
+    App,
+    error::{Error, Result},
+};
+use crate::{
+    reconcile::desired::{self, Candidate, ControlState, DesiredApp, Readiness, ReleaseSpec},
+    store::{
+        self, Reader, Secrets, Tx, apps, config_vars, domains, formation, installation,
+        releases::{self, Code, Fixed, Release},
+    },
+};
+use async_trait::async_trait;
+use pvdify_types::{
+    AppId, Generation, InstallationId, ReleaseCause, ReleaseStatus, ReleaseVersion, RouteTable,
+    formation::quantities,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// What `web` listens on when neither app nor image say.
+const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_TIMEOUT: u32 = 60;
+
+#[async_trait]
+impl ControlState for App {
+    fn installation(&self) -> &InstallationId {
+        self.store().installation()
+    }
+
+    async fn load(&self) -> desired::Result<Vec<DesiredApp>> {
+        let due = self.store().read(releases::due).await?;
+        if !due.is_empty() {
+            let start_time = self.settings().limits.start_time;
+            // Asked again inside: between both, a release may have failed.
+            let promoted = self.store().write(move |tx| promote(tx, start_time)).await?;
+            for (id, version) in promoted {
+                self.inner.progress.feed(&id, version).touch();
+            }
+        }
+        let (secrets, app) = (Arc::clone(&self.inner.secrets), self.clone());
+        let loaded = self.store().read(move |reader| {
+            let all = apps::list(reader)?.into_iter();
+            all.map(|row| desired_app(reader, &secrets, &app, row)).collect()
+        });
+        Ok(loaded.await.map_err(|error: Error| error)?)
+    }
+
+    async fn activate(&self, app: &AppId, version: ReleaseVersion) -> desired::Result<()> {
+        let id = app.clone();
+        let activated = self.store().write(move |tx| activate(tx, &id, version)).await?;
+        if activated {
+            self.note(app, format!("Release {version} is current"));
+        }
+        self.inner.progress.feed(app, version).touch();
+        Ok(())
+    }
+
+    async fn fail(
+        &self,
+        app: &AppId,
+        version: ReleaseVersion,
+        reason: String,
+        log_tail: Vec<String>,
+    ) -> desired::Result<()> {
+        Ok(self.fail_release(app, version, reason, log_tail).await?)
+    }
+
+    async fn progress(&self, app: &AppId, version: ReleaseVersion, text: String) {
+        self.inner.progress.feed(app, version).push(text);
+    }
+
+    async fn forget(&self, app: &AppId) -> desired::Result<()> {
+        let id = app.clone();
+        let removed = self.store().write(move |tx| apps::remove(tx, &id)).await?;
+        if removed.is_updated() {
+            self.inner.logs.remove(app);
+        }
+        self.inner.forgotten.notify_waiters();
+        Ok(())
+    }
+
+    async fn save_generation(&self, table: &RouteTable) -> desired::Result<()> {
+        let generation = table.generation;
+        let saved = self
+            .store()
+            .write(move |tx| installation::save_generation(tx, generation));
+        Ok(saved.await?)
+    }
+
+    async fn last_generation(&self) -> desired::Result<Generation> {
+        Ok(self.store().read(installation::generation).await?)
+    }
+}
+
+/// Starts every release whose turn it is.
+fn promote(tx: &Tx<'_>, start_time: Duration) -> Result<Vec<(AppId, ReleaseVersion)>> {
+    let due = releases::due(tx)?;
+    let now = store::now();
+    for (id, version) in &due {
+        let Some(app) = apps::by_id(tx, id)? else { continue };
+        let Some(release) = releases::find(tx, id, *version)? else {
+            continue;
+        };
+        let Some(code) = code_of(tx, id, &release)? else {
+            continue;
+        };
+        releases::set_code(tx, id, *version, &code)?;
+        releases::set_fixed(tx, id, *version, &fix(&app, &code, start_time, now))?;
+        releases::change(tx, id, *version, ReleaseStatus::Deploying, now)?;
+    }
+    Ok(due)
+}
+
+/// What a release runs once its turn has come.
+fn code_of(reader: &Reader, app: &AppId, release: &Release) -> Result<Option<Code>> {
+    let serving = match release.cause {
+        ReleaseCause::Config => releases::current(reader, app)?.and_then(|current| current.code),
+        ReleaseCause::Deploy | ReleaseCause::Rollback { .. } | ReleaseCause::Promote => None,
+    };
+    Ok(serving.or_else(|| release.code.clone()))
+}
+
+/// How a release runs: what the person set, else what the image says, else the defaults.
+pub(super) fn fix(app: &apps::App, code: &Code, start_time: Duration, now: i64) -> Fixed {
+    let (readiness, timeout) = match &app.healthcheck {
+        Some(set) => (set.path.clone(), set.timeout_seconds),
+        None => (
+            code.healthcheck_path.clone(),
+            code.healthcheck_timeout.unwrap_or(DEFAULT_TIMEOUT),
+        ),
+    };
+    let time = Duration::from_secs(timeout.into()) + start_time;
+    Fixed {
+        port: app.bind_port.or(code.exposed_port).unwrap_or(DEFAULT_PORT),
+        readiness,
+        resources: app.resources.clone(),
+        start_timeout: timeout,
+        deadline: now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+    }
+}
+
+/// The candidate takes over. The one before it goes first, as only one can be current.
+fn activate(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion) -> Result<bool> {
+    let Some(candidate) = releases::find(tx, app, version)? else {
+        return Ok(false);
+    };
+    if candidate.status != ReleaseStatus::Deploying {
+        return Ok(false);
+    }
+    let now = store::now();
+    if let Some(current) = releases::current(tx, app)? {
+        let left = match candidate.cause {
+            ReleaseCause::Rollback { .. } => ReleaseStatus::RolledBack,
+            ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote => ReleaseStatus::Superseded,
+        };
+        releases::change(tx, app, current.version, left, now)?;
+    }
+    releases::change(tx, app, version, ReleaseStatus::Current, now)?;
+    apps::touch(tx, app, now)?;
+    Ok(true)
+}
+
+fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) -> Result<DesiredApp> {
+    let scaled = formation::scaled(reader, &row.id)?;
+    let formation_of = |spec: &ReleaseSpec| quantities(spec.processes.keys().cloned(), &scaled);
+    let mut hosts = vec![app.default_host(&row.name)];
+    hosts.extend(
+        domains::list(reader, &row.id)?
+            .into_iter()
+            .map(|domain| domain.host.to_string()),
+    );
+    let spec = |release: Option<Release>| match release {
+        Some(release) => spec(reader, secrets, &row.id, release),
+        None => Ok(None),
+    };
+    let current = spec(releases::current(reader, &row.id)?)?;
+    let candidate = spec(releases::with_status(reader, &row.id, ReleaseStatus::Deploying)?)?;
+    Ok(DesiredApp {
+        deleting: row.deleting,
+        formation: current
+            .as_ref()
+            .map(|(spec, _)| formation_of(spec))
+            .unwrap_or_default(),
+        current: current.map(|(spec, _)| spec),
+        candidate: candidate.map(|(spec, deadline)| Candidate {
+            formation: formation_of(&spec),
+            spec,
+            deadline: UNIX_EPOCH + Duration::from_millis(u64::try_from(deadline).unwrap_or(0)),
+        }),
+        restart_generation: row.restart_generation,
+        hosts,
+        id: row.id,
+        name: row.name,
+    })
+}
+
+/// The spec of a release that was fixed, and its deadline.
+fn spec(
+    reader: &Reader,
+    secrets: &Secrets,
+    app: &AppId,
+    release: Release,
+) -> Result<Option<(ReleaseSpec, i64)>> {
+    let (Some(code), Some(fixed)) = (release.code, release.fixed) else {
+        return Ok(None);
+    };
+    let spec = ReleaseSpec {
+        version: release.version,
+        image: code.image,
+        processes: code.processes,
+        config: config_vars::load(reader, secrets, app, release.config_version)?,
+        port: fixed.port,
+        start_timeout: Duration::from_secs(fixed.start_timeout.into()),
+        readiness: fixed.readiness.map_or(Readiness::Tcp, Readiness::Http),
+        resources: fixed.resources,
+        commit: code.commit,
+    };
+    Ok(Some((spec, fixed.deadline)))
+}

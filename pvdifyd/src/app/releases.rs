@@ -1,0 +1,348 @@
+//! Releases: list them, and make one of an image.
+
+use super::{
+    Acting, Action, App,
+    authorise::{known_app, living_app},
+    error::{Error, Result},
+    ports::{BuiltImage, ImageError},
+};
+use crate::store::{
+    self, Changed, Reader, Tx, apps, as_date,
+    releases::{self, Code, New, Release},
+};
+use futures_util::Stream;
+use pvdify_api::releases::{self as wire, ReleaseEvent};
+use pvdify_types::{AppId, AppName, ReleaseCause, ReleaseStatus, ReleaseVersion};
+
+impl Acting {
+    /// An app's releases, newest first.
+    ///
+    /// # Errors
+    /// When refused or unknown.
+    pub async fn releases(&self, name: &AppName) -> Result<Vec<wire::Release>> {
+        self.may(Action::ReadReleases)?;
+        let name = name.clone();
+        self.app
+            .store()
+            .read(move |reader| {
+                let app = known_app(reader, &name)?;
+                let all = releases::list(reader, &app.id)?;
+                Ok(all.into_iter().map(face).collect())
+            })
+            .await
+    }
+
+    /// One release; its number as the person gave it.
+    ///
+    /// # Errors
+    /// When refused or unknown.
+    pub async fn release(&self, name: &AppName, version: &str) -> Result<wire::Release> {
+        self.may(Action::ReadReleases)?;
+        let (name, version) = (name.clone(), version.to_owned());
+        self.app
+            .store()
+            .read(move |reader| {
+                let app = known_app(reader, &name)?;
+                known_release(reader, &app, &version).map(face)
+            })
+            .await
+    }
+
+    /// A release's progress to its end.
+    ///
+    /// # Errors
+    /// When refused or unknown.
+    pub async fn release_events(
+        &self,
+        name: &AppName,
+        version: &str,
+    ) -> Result<impl Stream<Item = ReleaseEvent> + Send + use<>> {
+        self.may(Action::ReadReleases)?;
+        let (name, version) = (name.clone(), version.to_owned());
+        let (id, version) = self
+            .app
+            .store()
+            .read(move |reader| {
+                let app = known_app(reader, &name)?;
+                let release = known_release(reader, &app, &version)?;
+                Ok::<_, Error>((app.id, release.version))
+            })
+            .await?;
+        Ok(self.app.release_progress(id, version))
+    }
+
+    /// Releases an image. The release is there at once; the image is resolved and copied meanwhile, by a
+    /// task that outlives the caller.
+    ///
+    /// # Errors
+    /// When refused, unknown, or the text is no image reference.
+    pub async fn deploy_image(&self, name: &AppName, reference: &str) -> Result<wire::Release> {
+        self.may(Action::Deploy)?;
+        check_reference(reference)?;
+        let (wanted, user) = (name.clone(), self.user().to_owned());
+        let new = New {
+            status: ReleaseStatus::Building,
+            cause: ReleaseCause::Deploy,
+            reference: reference.to_owned(),
+            code: None,
+            config_version: pvdify_types::ConfigVersion(0),
+            config_before: None,
+            description: format!("Deploy {}", shorten(reference)),
+            user,
+        };
+        let (id, release) = self
+            .app
+            .store()
+            .write(move |tx| {
+                let app = living_app(tx, &wanted)?;
+                let release = create(tx, &app, &new, store::now())?;
+                Ok::<_, Error>((app.id, release))
+            })
+            .await?;
+        self.app.announce(&id, &release);
+        let (app, reference, name) = (self.app.clone(), reference.to_owned(), name.clone());
+        let version = release.version;
+        tokio::spawn(async move { app.import(id, name, version, reference).await });
+        // The interface promises `pending` for an accepted release; that the image is on its way is a detail.
+        Ok(wire::Release {
+            status: ReleaseStatus::Pending,
+            ..face(release)
+        })
+    }
+}
+
+impl App {
+    async fn import(&self, id: AppId, name: AppName, version: ReleaseVersion, reference: String) {
+        let feed = self.inner.progress.feed(&id, version);
+        feed.push(format!("Fetching {reference}"));
+        let limit = self.settings().limits.import_time;
+        let fetched = tokio::time::timeout(limit, self.inner.images.import(&name, &reference)).await;
+        let outcome = match fetched {
+            Ok(Ok(built)) => self.imported(&id, version, built).await,
+            Ok(Err(error)) => {
+                self.fail_release(&id, version, image_failure(&error), Vec::new())
+                    .await
+            }
+            Err(_) => {
+                let reason = format!("fetching {reference} took longer than {} s", limit.as_secs());
+                self.fail_release(&id, version, reason, Vec::new()).await
+            }
+        };
+        if let Err(error) = outcome {
+            // The reaper ends it at the next start.
+            tracing::error!(%error, app = %name, %version, "can't record how an import ended");
+        }
+    }
+
+    /// The image is there: the release waits for its turn, with the newest config vars.
+    async fn imported(&self, id: &AppId, version: ReleaseVersion, built: BuiltImage) -> Result<()> {
+        let fetched = format!("Fetched sha256:{}", built.image.digest.short());
+        self.inner.progress.feed(id, version).push(fetched);
+        let wanted = id.clone();
+        let changed = self
+            .store()
+            .write(move |tx| {
+                let Some(app) = apps::by_id(tx, &wanted)? else {
+                    return Ok(Changed::NotFound);
+                };
+                releases::set_code(tx, &wanted, version, &code(built, None))?;
+                releases::set_config(tx, &wanted, version, app.config_version)?;
+                let changed = releases::change(tx, &wanted, version, ReleaseStatus::Pending, store::now())?;
+                match changed {
+                    // Failed meanwhile, as the app is being deleted: its image is nothing to keep.
+                    Changed::Refused(_) => Err(Error::NoApp(app.name.to_string())),
+                    other => Ok::<Changed<ReleaseStatus>, Error>(other),
+                }
+            })
+            .await;
+        match changed {
+            Ok(_) => {
+                self.inner.handle.wake();
+                Ok(())
+            }
+            Err(Error::NoApp(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a release in failure and tells those who wait. Nothing happens when it has ended.
+    pub(super) async fn fail_release(
+        &self,
+        id: &AppId,
+        version: ReleaseVersion,
+        reason: String,
+        tail: Vec<String>,
+    ) -> Result<()> {
+        let wanted = id.clone();
+        let changed = self
+            .store()
+            .write(move |tx| fail(tx, &wanted, version, &reason, &tail, store::now()))
+            .await?;
+        if changed.is_updated() {
+            self.note(id, format!("Release {version} failed"));
+        }
+        self.inner.progress.feed(id, version).touch();
+        self.inner.handle.wake();
+        Ok(())
+    }
+
+    /// Says in the app's log that a release was made.
+    pub(super) fn announce(&self, id: &AppId, release: &Release) {
+        self.note(id, release.description.clone());
+        self.note(
+            id,
+            format!("Release {} created by {}", release.version, release.user),
+        );
+    }
+}
+
+/// Adds a release to an app.
+pub(super) fn create(tx: &Tx<'_>, app: &apps::App, new: &New, now: i64) -> Result<Release> {
+    let version = releases::insert(tx, &app.id, new, now)?;
+    apps::touch(tx, &app.id, now)?;
+    releases::find(tx, &app.id, version)?.ok_or_else(|| Error::NoRelease {
+        app: app.name.clone(),
+        version: version.to_string(),
+    })
+}
+
+/// A release of the same code with the app's present settings and config; none when nothing was deployed yet.
+pub(super) fn settings_release(
+    tx: &Tx<'_>,
+    app: &apps::App,
+    description: String,
+    user: String,
+    now: i64,
+) -> Result<Option<Release>> {
+    let Some(base) = releases::newest_live(tx, &app.id)? else {
+        return Ok(None);
+    };
+    let config_version = apps::by_id(tx, &app.id)?.map_or(app.config_version, |app| app.config_version);
+    let new = New {
+        status: ReleaseStatus::Pending,
+        cause: ReleaseCause::Config,
+        reference: base.reference,
+        code: base.code,
+        config_version,
+        config_before: None,
+        description,
+        user,
+    };
+    create(tx, app, &new, now).map(Some)
+}
+
+/// Ends a release in failure. A rollback that failed gives the config vars back that it had replaced, also
+/// to the releases that wait behind it.
+pub(super) fn fail(
+    tx: &Tx<'_>,
+    app: &AppId,
+    version: ReleaseVersion,
+    reason: &str,
+    tail: &[String],
+    now: i64,
+) -> Result<Changed<ReleaseStatus>> {
+    let changed = releases::change(tx, app, version, ReleaseStatus::Failed, now)?;
+    if !changed.is_updated() {
+        return Ok(changed);
+    }
+    releases::set_failure(tx, app, version, reason, tail)?;
+    apps::touch(tx, app, now)?;
+    let failed = releases::find(tx, app, version)?;
+    let Some((taken, before)) = failed.and_then(|r| Some((r.config_version, r.config_before?))) else {
+        return Ok(changed);
+    };
+    if apps::by_id(tx, app)?.is_some_and(|app| app.config_version == taken) {
+        apps::set_config_version(tx, app, before)?;
+    }
+    for waiting in releases::open(tx, app)? {
+        let inherits = !matches!(waiting.cause, ReleaseCause::Rollback { .. });
+        if inherits && waiting.version > version && waiting.config_version == taken {
+            releases::set_config(tx, app, waiting.version, before)?;
+        }
+    }
+    Ok(changed)
+}
+
+/// The release of a number that a person gave.
+pub(super) fn known_release(reader: &Reader, app: &apps::App, given: &str) -> Result<Release> {
+    let unknown = || Error::NoRelease {
+        app: app.name.clone(),
+        version: given.chars().take(24).collect(),
+    };
+    let version: ReleaseVersion = given.parse().map_err(|_| unknown())?;
+    if i64::try_from(version.0).is_err() {
+        return Err(unknown());
+    }
+    releases::find(reader, &app.id, version)?.ok_or_else(unknown)
+}
+
+/// What an image or a build gave, as it is stored.
+pub(super) fn code(built: BuiltImage, commit: Option<String>) -> Code {
+    let timeout = built.healthcheck_timeout.map(|seconds| seconds.clamp(1, 3600));
+    Code {
+        image: built.image,
+        processes: built.processes,
+        exposed_port: built.exposed_port.filter(|port| *port != 0),
+        healthcheck_path: built.healthcheck_path,
+        healthcheck_timeout: timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+        commit,
+    }
+}
+
+pub(super) fn image_failure(error: &ImageError) -> String {
+    error.to_string()
+}
+
+pub(super) fn face(release: Release) -> wire::Release {
+    let image = release.code.as_ref().map(|code| code.image.to_string());
+    wire::Release {
+        version: release.version,
+        image: image.unwrap_or(release.reference),
+        status: release.status,
+        cause: release.cause,
+        description: release.description,
+        commit: release.code.and_then(|code| code.commit),
+        user: release.user,
+        failure: release.failure,
+        created_at: as_date(release.created_at),
+    }
+}
+
+/// The grammar of a reference allows 255 characters of name, a tag of 128 and a digest of 71, and two marks between.
+const MAX_REFERENCE: usize = 255 + 1 + 128 + 1 + 71;
+
+fn check_reference(reference: &str) -> Result<()> {
+    if reference.is_empty() {
+        return Err(Error::Invalid("an image reference can't be empty".into()));
+    }
+    if reference.len() > MAX_REFERENCE {
+        return Err(Error::Invalid(format!(
+            "an image reference has at most {MAX_REFERENCE} characters, this one has {}",
+            reference.len()
+        )));
+    }
+    if reference.contains("://") {
+        return Err(Error::InvalidWithHint {
+            message: "an image reference has no scheme".into(),
+            hint: "leave out what stands before ://".into(),
+        });
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@');
+    if let Some(bad) = reference.chars().find(|c| !plain(*c)) {
+        return Err(Error::Invalid(format!("an image reference can't hold {bad:?}")));
+    }
+    if !reference.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(Error::Invalid(
+            "an image reference starts with a letter or digit".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// A digest by its first twelve digits.
+fn shorten(reference: &str) -> String {
+    match reference.split_once("@sha256:") {
+        Some((name, hex)) => format!("{name}@sha256:{}", hex.chars().take(12).collect::<String>()),
+        None => reference.to_owned(),
+    }
+}

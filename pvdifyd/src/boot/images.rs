@@ -1,0 +1,92 @@
+//! Gives the use cases the builder crate: the same words on both sides, so this only passes them on.
+
+use crate::{
+    app::ports::{BuildRequest, BuiltImage, ImageError, Images},
+    config::Config,
+    engine::{podman::RegistryAccess, probe::Limits},
+};
+use async_trait::async_trait;
+use pvdify_builder::{BuildError, Builder, Built};
+use pvdify_types::{AppName, InstallationId};
+use std::path::Path;
+use tokio::sync::mpsc;
+
+/// The builder crate behind the port of the use cases.
+pub(super) struct BuilderImages(Builder);
+
+impl BuilderImages {
+    pub(super) fn new(
+        config: &Config,
+        podman_socket: &Path,
+        host: &Limits,
+        own: &RegistryAccess,
+        installation: &InstallationId,
+        blobs: pvdify_registry::Store,
+    ) -> Self {
+        let limits = pvdify_builder::Limits {
+            memory_bytes: config.build_memory_bytes,
+            timeout: config.build_timeout,
+            nofile: host.nofile,
+            nproc: host.nproc,
+            ..pvdify_builder::Limits::default()
+        };
+        let settings = pvdify_builder::Config {
+            podman_socket: podman_socket.to_owned(),
+            registry_address: own.address.clone(),
+            registry_credentials: (own.user.clone(), own.password.clone()),
+            work_dir: config.state_dir.join("builds"),
+            limits,
+            build_ca: config.build_ca.clone(),
+            installation: installation.clone(),
+        };
+        Self(Builder::new(settings, blobs))
+    }
+
+    /// Clones share all, so whoever removes images knows by it of the builds under way.
+    pub(super) fn builder(&self) -> Builder {
+        self.0.clone()
+    }
+
+    /// What a killed build left in the engine goes; that it could not is no reason not to start.
+    pub(super) async fn sweep_interrupted(&self) {
+        if let Err(error) = self.0.sweep_interrupted().await {
+            tracing::warn!(%error, "what an interrupted build left could not be removed");
+        }
+    }
+}
+
+#[async_trait]
+impl Images for BuilderImages {
+    async fn build(
+        &self,
+        request: BuildRequest,
+        output: mpsc::Sender<String>,
+    ) -> Result<BuiltImage, ImageError> {
+        let built = self
+            .0
+            .build(&request.app, &request.build, &request.source, output)
+            .await;
+        built.map(pass_on).map_err(explain)
+    }
+
+    async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError> {
+        self.0.import(app, reference).await.map(pass_on).map_err(explain)
+    }
+}
+
+fn pass_on(built: Built) -> BuiltImage {
+    BuiltImage {
+        image: built.image,
+        processes: built.processes,
+        exposed_port: built.exposed_port,
+        healthcheck_path: built.healthcheck_path,
+        healthcheck_timeout: built.healthcheck_timeout,
+    }
+}
+
+fn explain(error: BuildError) -> ImageError {
+    match error {
+        BuildError::Refused(text) => ImageError::Refused(text),
+        BuildError::Unavailable(text) => ImageError::Unavailable(text),
+    }
+}

@@ -1,0 +1,313 @@
+//! Settings: defaults, then the file of `--config`, then `PVDIFY_*` from the environment; checked once, at start.
+//!
+//! Every setting has one name: `state_dir` in the file is `PVDIFY_STATE_DIR` in the environment. Unknown
+//! names in the file and values that can't be parsed are refused with the name, before anything starts.
+
+mod ca;
+mod raw;
+
+use raw::Raw;
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use thiserror::Error;
+
+/// Everything that can be set, parsed.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Development mode: loopback only, no token needed from loopback, state in `./.pvdify`.
+    pub dev: bool,
+    /// REST API and dashboard.
+    pub listen: SocketAddr,
+    /// git pushes.
+    pub ssh_listen: SocketAddr,
+    /// Requests to apps.
+    pub http_listen: SocketAddr,
+    /// The OCI registry.
+    pub registry_listen: SocketAddr,
+    /// Apps answer at `NAME.<domain>`.
+    pub domain: String,
+    /// Everything that must survive.
+    pub state_dir: PathBuf,
+    /// The key that seals config vars, mode 0600.
+    pub key_file: PathBuf,
+    /// A filter of the `tracing` kind: `info`, `pvdifyd=debug`, ...
+    pub log_level: String,
+    /// Serves the dashboard from here instead of from the binary.
+    pub static_dir: Option<PathBuf>,
+    /// Podman's API socket; found or started when not given.
+    pub podman_socket: Option<PathBuf>,
+    /// A CA bundle that builds trust.
+    pub build_ca: Option<PathBuf>,
+    /// Bytes of memory one build may use.
+    pub build_memory_bytes: u64,
+    /// How long one build may take.
+    pub build_timeout: Duration,
+    /// The largest pack a push may send, in bytes.
+    pub max_push_bytes: u64,
+    /// How many different images of releases that served are kept for an app.
+    pub keep_images: usize,
+    /// How often what no release needs any more is removed.
+    pub garbage_period: Duration,
+    /// Which parts run in this process.
+    pub parts: Parts,
+}
+
+/// The parts of Pvdify that can run in one process or in three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Control plane, builder and registry.
+    pub control: bool,
+    /// The SSH endpoint.
+    pub git: bool,
+    /// The router.
+    pub router: bool,
+}
+
+impl Parts {
+    /// The names of those that run, as in the setting.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [
+            (self.control, "control"),
+            (self.git, "git"),
+            (self.router, "router"),
+        ];
+        all.into_iter()
+            .filter_map(|(runs, name)| runs.then_some(name))
+            .collect()
+    }
+}
+
+/// A setting that can't be used.
+#[derive(Debug, Error)]
+#[error("{name}: {problem}")]
+pub struct ConfigError {
+    /// As it was given: `PVDIFY_LISTEN`, or the file's path.
+    pub name: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl Config {
+    /// Reads the settings: `lookup` is the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the setting's name.
+    pub fn load(
+        dev: bool,
+        file: Option<&Path>,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let raw = Raw::load(file, lookup)?;
+        let state_dir = absolute(raw.or("state_dir", if dev { ".pvdify" } else { "/var/lib/pvdify" }))?;
+        let key_file = match raw.get("key_file") {
+            Some(path) => absolute(path)?,
+            None => state_dir.join("keys/config.key"),
+        };
+        let config = Self {
+            dev,
+            listen: raw.parse_or("listen", "127.0.0.1:9443")?,
+            ssh_listen: raw.parse_or("ssh_listen", if dev { "127.0.0.1:2222" } else { "0.0.0.0:2222" })?,
+            http_listen: raw.parse_or("http_listen", if dev { "127.0.0.1:8080" } else { "0.0.0.0:80" })?,
+            registry_listen: raw.parse_or("registry_listen", "127.0.0.1:5000")?,
+            domain: parse_domain(&raw.or("domain", "localhost"))?,
+            key_file,
+            state_dir,
+            log_level: raw.or("log_level", "info"),
+            static_dir: raw.get("static_dir").map(absolute).transpose()?,
+            podman_socket: raw.get("podman_socket").map(absolute).transpose()?,
+            build_ca: ca::choose(&raw.or("build_ca", "auto"))?,
+            build_memory_bytes: 1024 * 1024 * raw.parse_or::<u64>("build_memory_mib", "2048")?,
+            build_timeout: Duration::from_secs(60 * raw.parse_or::<u64>("build_timeout_minutes", "25")?),
+            max_push_bytes: 1024 * 1024 * raw.parse_or::<u64>("max_push_mib", "1024")?,
+            keep_images: raw.parse_or::<NonZeroUsize>("keep_images", "10")?.get(),
+            garbage_period: parse_minutes("PVDIFY_GARBAGE_MINUTES", raw.parse_or("garbage_minutes", "60")?)?,
+            parts: parse_parts(&raw.or("parts", "control,git,router"))?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What only shows when the settings are seen together.
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.dev {
+            return Ok(());
+        }
+        for (name, address) in [
+            ("PVDIFY_LISTEN", self.listen),
+            ("PVDIFY_SSH_LISTEN", self.ssh_listen),
+            ("PVDIFY_HTTP_LISTEN", self.http_listen),
+        ] {
+            if !address.ip().is_loopback() {
+                return Err(problem(
+                    name,
+                    format!(
+                        "--dev needs no token, so it listens on loopback addresses only, not on {address}"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The Unix socket on which git-receiver and router reach the control plane.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.state_dir.join("run/control.sock")
+    }
+
+    /// Where a browser finds an app of this name: `http://NAME.DOMAIN[:PORT]`.
+    #[must_use]
+    pub fn web_url(&self, name: &str) -> String {
+        match self.http_listen.port() {
+            80 => format!("http://{name}.{}", self.domain),
+            port => format!("http://{name}.{}:{port}", self.domain),
+        }
+    }
+}
+
+pub(crate) fn problem(name: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    ConfigError {
+        name: name.into(),
+        problem: problem.into(),
+    }
+}
+
+fn absolute(path: String) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(&path).map_err(|error| problem(path, error.to_string()))
+}
+
+fn parse_domain(text: &str) -> Result<String, ConfigError> {
+    if text == "localhost" {
+        return Ok(text.to_owned());
+    }
+    match pvdify_types::Hostname::parse_typed(text) {
+        Ok(domain) => Ok(domain.into()),
+        Err(error) => Err(problem("PVDIFY_DOMAIN", error.to_string())),
+    }
+}
+
+/// Parts of a minute are fine, as in 0.5.
+fn parse_minutes(name: &str, minutes: f64) -> Result<Duration, ConfigError> {
+    const RANGE: std::ops::RangeInclusive<f64> = 0.01..=525_600.0;
+    if RANGE.contains(&minutes) {
+        return Ok(Duration::from_secs_f64(60.0 * minutes));
+    }
+    Err(problem(
+        name,
+        format!("{minutes} is not from {} to {}", RANGE.start(), RANGE.end()),
+    ))
+}
+
+fn parse_parts(text: &str) -> Result<Parts, ConfigError> {
+    let mut parts = Parts {
+        control: false,
+        git: false,
+        router: false,
+    };
+    for part in text.split(',').map(str::trim) {
+        match part {
+            "control" => parts.control = true,
+            "git" => parts.git = true,
+            "router" => parts.router = true,
+            other => {
+                let known = "the parts are control, git and router, separated by commas";
+                return Err(problem(
+                    "PVDIFY_PARTS",
+                    format!("no part is called {other:?}; {known}"),
+                ));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(dev: bool, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let env: std::collections::HashMap<String, String> = env
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::load(dev, None, |name| env.get(name).cloned())
+    }
+
+    #[test]
+    fn development_mode_stays_on_loopback_and_in_the_working_directory() {
+        let config = load(true, &[]).unwrap();
+        assert_eq!(config.http_listen.to_string(), "127.0.0.1:8080");
+        assert!(config.state_dir.ends_with(".pvdify") && config.state_dir.is_absolute());
+        assert_eq!(config.web_url("demo"), "http://demo.localhost:8080");
+        assert!(load(true, &[("PVDIFY_LISTEN", "0.0.0.0:9443")]).is_err());
+    }
+
+    #[test]
+    fn a_server_listens_to_the_world_for_apps_and_pushes_only() {
+        let config = load(false, &[("PVDIFY_DOMAIN", "Apps.Example.com")]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9443");
+        assert_eq!(config.ssh_listen.to_string(), "0.0.0.0:2222");
+        assert_eq!(config.web_url("demo"), "http://demo.apps.example.com");
+    }
+
+    #[test]
+    fn a_bad_setting_is_named() {
+        let table = [
+            (
+                ("PVDIFY_LISTEN", "nine"),
+                "PVDIFY_LISTEN: \"nine\" is not of the form 127.0.0.1:9443",
+            ),
+            (
+                ("PVDIFY_BUILD_MEMORY_MIB", "2 GB"),
+                "PVDIFY_BUILD_MEMORY_MIB: \"2 GB\" is not of the form 2048",
+            ),
+            (
+                ("PVDIFY_KEEP_IMAGES", "0"),
+                "PVDIFY_KEEP_IMAGES: \"0\" is not of the form 10",
+            ),
+            (
+                ("PVDIFY_GARBAGE_MINUTES", "NaN"),
+                "PVDIFY_GARBAGE_MINUTES: NaN is not from 0.01 to 525600",
+            ),
+            (
+                ("PVDIFY_PARTS", "git,web"),
+                "PVDIFY_PARTS: no part is called \"web\"; the parts are control, git and router, separated by commas",
+            ),
+            (
+                ("PVDIFY_DOMAIN", "a_b.c"),
+                "PVDIFY_DOMAIN: a domain holds only letters, digits, hyphens and dots, not '_'",
+            ),
+            (
+                ("PVDIFY_BUILD_CA", "/no/such.pem"),
+                "PVDIFY_BUILD_CA: /no/such.pem is no file; give a PEM bundle's path, auto or off",
+            ),
+        ];
+        for (setting, message) in table {
+            assert_eq!(load(true, &[setting]).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn the_file_comes_before_the_environment_and_unknown_names_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pvdify.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nbuild_memory_mib = 64\n").unwrap();
+        let env = |name: &str| (name == "PVDIFY_LISTEN").then(|| "127.0.0.1:2".to_owned());
+        let config = Config::load(true, Some(&file), env).unwrap();
+        assert_eq!(
+            (config.listen.port(), config.build_memory_bytes),
+            (2, 64 * 1024 * 1024)
+        );
+        std::fs::write(&file, "lisen = \"127.0.0.1:1\"\n").unwrap();
+        let error = Config::load(true, Some(&file), |_| None).unwrap_err();
+        assert!(
+            error.problem.starts_with("no setting is called \"lisen\""),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Identity: the labels that every container bears, and nothing else, say whose it is.
+//!
+//! Names are for people and never parsed; a container without a whole set of these labels is not ours.
+
+use pvdify_types::{AppId, AppName, InstallationId, ProcessType, ReleaseVersion};
+use std::collections::BTreeMap;
+
+/// The label that tells one installation's containers and networks from another's.
+pub const INSTALLATION: &str = "pvdify.installation";
+pub(super) const APP: &str = "pvdify.app";
+const APP_NAME: &str = "pvdify.app-name";
+const PROCESS: &str = "pvdify.process";
+const ORDINAL: &str = "pvdify.ordinal";
+const RELEASE: &str = "pvdify.release";
+const RESTART_GENERATION: &str = "pvdify.restart-generation";
+const SPEC_HASH: &str = "pvdify.spec-hash";
+const KIND: &str = "pvdify.kind";
+/// The only kind of container that the reconciler owns; builds and one-off runs have others.
+const KIND_APP: &str = "app";
+
+/// Which instance of what a container is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceKey {
+    /// Whose.
+    pub app: AppId,
+    /// For people.
+    pub app_name: AppName,
+    /// Of which type.
+    pub process: ProcessType,
+    /// From 1.
+    pub ordinal: u32,
+    /// Of which release.
+    pub release: ReleaseVersion,
+    /// The app's restart generation when it was started.
+    pub restart_generation: u64,
+    /// A hash of all else that makes the container: image, command, config, port, resources.
+    pub spec_hash: String,
+}
+
+impl InstanceKey {
+    /// As people call it: `web.1`.
+    #[must_use]
+    pub fn dyno(&self) -> String {
+        format!("{}.{}", self.process, self.ordinal)
+    }
+
+    /// The labels that say all of this.
+    #[must_use]
+    pub fn to_labels(&self, installation: &InstallationId) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            (INSTALLATION, installation.to_string()),
+            (KIND, KIND_APP.to_owned()),
+            (APP, self.app.to_string()),
+            (APP_NAME, self.app_name.to_string()),
+            (PROCESS, self.process.to_string()),
+            (ORDINAL, self.ordinal.to_string()),
+            (RELEASE, self.release.0.to_string()),
+            (RESTART_GENERATION, self.restart_generation.to_string()),
+            (SPEC_HASH, self.spec_hash.clone()),
+        ])
+    }
+
+    /// Reads them back; `None` for a container that is not an app's.
+    #[must_use]
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+        let get = |name: &str| labels.get(name).map(String::as_str);
+        if get(KIND)? != KIND_APP {
+            return None;
+        }
+        Some(Self {
+            app: get(APP)?.parse().ok()?,
+            app_name: get(APP_NAME)?.parse().ok()?,
+            process: get(PROCESS)?.parse().ok()?,
+            ordinal: get(ORDINAL)?.parse().ok()?,
+            release: ReleaseVersion(get(RELEASE)?.parse().ok()?),
+            restart_generation: get(RESTART_GENERATION)?.parse().ok()?,
+            spec_hash: get(SPEC_HASH)?.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_read_back_and_a_part_of_them_is_nothing() {
+        let key = InstanceKey {
+            app: "a1".parse().unwrap(),
+            app_name: "demo".parse().unwrap(),
+            process: ProcessType::web(),
+            ordinal: 2,
+            release: ReleaseVersion(7),
+            restart_generation: 3,
+            spec_hash: "abc".into(),
+        };
+        let labels: BTreeMap<String, String> = key
+            .to_labels(&"i1".parse().unwrap())
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        assert_eq!(InstanceKey::from_labels(&labels), Some(key));
+        for missing in labels.keys().filter(|name| *name != INSTALLATION) {
+            let mut part = labels.clone();
+            part.remove(missing);
+            assert_eq!(InstanceKey::from_labels(&part), None, "{missing}");
+        }
+        let mut build = labels;
+        build.insert(KIND.into(), "build".into());
+        assert_eq!(InstanceKey::from_labels(&build), None);
+    }
+}

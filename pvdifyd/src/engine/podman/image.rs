@@ -1,0 +1,199 @@
+//! Makes a pinned image present in Podman's storage.
+//!
+//! A built image is in local storage already, but Podman does not know the digest that the registry gave it
+//! on push: a manifest's digest and an image's id differ by compression. The manifest names the config, and
+//! the config's digest is the id; so one small request to our own registry saves the pull.
+
+use super::libpod::{Libpod, Reply, send};
+use crate::engine::{EngineError, Result};
+use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE};
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+use pvdify_types::{Digest, ImageRef};
+use serde::Deserialize;
+use sha2::Digest as _;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::net::TcpStream;
+
+const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+/// A manifest of our registry is at most 4 MiB and comes from this host.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A pull of the largest image from this host's own disk.
+const PULL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// Our own registry, as Podman reaches it.
+#[derive(Clone)]
+pub struct RegistryAccess {
+    /// `host:port`, as image references begin.
+    pub address: String,
+    /// Basic authentication.
+    pub user: String,
+    /// Basic authentication.
+    pub password: String,
+}
+
+impl fmt::Debug for RegistryAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegistryAccess({})", self.address)
+    }
+}
+
+/// Finds and pulls images, and remembers which digest is which image id: both are content, so what was
+/// learnt once holds for ever.
+pub(super) struct Images {
+    libpod: Libpod,
+    registry: Option<RegistryAccess>,
+    known: Mutex<HashMap<Digest, String>>,
+}
+
+impl Images {
+    pub(super) fn new(libpod: Libpod, registry: Option<RegistryAccess>) -> Self {
+        Self {
+            libpod,
+            registry,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The image's id, once it is in local storage.
+    pub(super) async fn ensure(&self, image: &ImageRef) -> Result<String> {
+        let known = self.lock().get(&image.digest).cloned();
+        let id = match known {
+            Some(id) => Some(id),
+            None => self.config_digest(image).await?,
+        };
+        if let Some(id) = id
+            && let Some(id) = self.local_id(&id).await?
+        {
+            self.lock().insert(image.digest.clone(), id.clone());
+            return Ok(id);
+        }
+        let id = match self.local_id(&image.to_string()).await? {
+            Some(id) => id,
+            None => self.pull(image).await?,
+        };
+        self.lock().insert(image.digest.clone(), id.clone());
+        Ok(id)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn local_id(&self, reference: &str) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Image {
+            #[serde(rename = "Id")]
+            id: String,
+        }
+        let path = format!("/images/{}/json", reference.replace('/', "%2F"));
+        let Some(reply) = self.libpod.get(&path).await?.found("inspect image")? else {
+            return Ok(None);
+        };
+        Ok(Some(reply.json::<Image>("inspect image")?.id))
+    }
+
+    /// Asks our registry for the manifest. `None` for another registry's image, an index, or a manifest that
+    /// is not there: a pull then says why.
+    async fn config_digest(&self, image: &ImageRef) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Manifest {
+            config: Option<Descriptor>,
+        }
+        #[derive(Deserialize)]
+        struct Descriptor {
+            digest: Digest,
+        }
+        let Some(registry) = &self.registry else {
+            return Ok(None);
+        };
+        let Some(repository) = image
+            .repository
+            .strip_prefix(&registry.address)
+            .and_then(|rest| rest.strip_prefix('/'))
+        else {
+            return Ok(None);
+        };
+        let path = format!("/v2/{repository}/manifests/{}", image.digest);
+        let reply = tokio::time::timeout(MANIFEST_TIMEOUT, registry_get(registry, &path))
+            .await
+            .map_err(|_| EngineError::Unavailable(format!("registry {}: no answer", registry.address)))??;
+        if !reply.status.is_success() {
+            return Ok(None);
+        }
+        let digest = format!("sha256:{}", hex::encode(sha2::Sha256::digest(&reply.body)));
+        if digest != image.digest.as_str() {
+            return Err(EngineError::Refused(format!(
+                "registry {}: the manifest of {image} has the digest {digest}",
+                registry.address
+            )));
+        }
+        let manifest: Option<Manifest> = serde_json::from_slice(&reply.body).ok();
+        Ok(manifest
+            .and_then(|manifest| manifest.config)
+            .map(|config| config.digest.to_string()))
+    }
+
+    async fn pull(&self, image: &ImageRef) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Progress {
+            error: Option<String>,
+            id: Option<String>,
+        }
+        let ours = self
+            .registry
+            .as_ref()
+            .filter(|registry| image.repository.starts_with(&format!("{}/", registry.address)));
+        let auth = ours.map(|registry| {
+            let credentials = serde_json::json!({ "username": registry.user, "password": registry.password });
+            BASE64_URL_SAFE.encode(credentials.to_string())
+        });
+        // Our registry speaks plain HTTP on the loopback address.
+        let tls = if ours.is_some() { "false" } else { "true" };
+        let reference = image.to_string().replace('/', "%2F");
+        let path = format!("/images/pull?reference={reference}&tlsVerify={tls}&quiet=true");
+        let reply = self
+            .libpod
+            .call("POST", &path, None, auth.as_deref(), PULL_TIMEOUT)
+            .await?
+            .done("pull image")?;
+        let mut id = None;
+        for line in reply
+            .body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let progress: Progress = serde_json::from_slice(line)
+                .map_err(|error| EngineError::Refused(format!("pull {image}: {error}")))?;
+            if let Some(error) = progress.error.filter(|error| !error.is_empty()) {
+                return Err(EngineError::Refused(format!("pull {image}: {error}")));
+            }
+            id = progress.id.filter(|id| !id.is_empty()).or(id);
+        }
+        id.ok_or_else(|| EngineError::Refused(format!("pull {image}: podman named no image")))
+    }
+}
+
+async fn registry_get(registry: &RegistryAccess, path: &str) -> Result<Reply> {
+    let failed = |error: &dyn fmt::Display| {
+        EngineError::Unavailable(format!("registry {}: {error}", registry.address))
+    };
+    let credentials = BASE64_STANDARD.encode(format!("{}:{}", registry.user, registry.password));
+    let request = Request::get(path)
+        .header(header::HOST, &registry.address)
+        .header(header::AUTHORIZATION, format!("Basic {credentials}"))
+        .header(header::ACCEPT, MANIFEST_TYPES)
+        .body(Full::<Bytes>::default())
+        .map_err(|error| failed(&error))?;
+    let stream = TcpStream::connect(&registry.address)
+        .await
+        .map_err(|error| failed(&error))?;
+    send(stream, request).await.map_err(|error| failed(&error))
+}

@@ -1,0 +1,56 @@
+//! Every route of the API, on one page. `pvdify_api::openapi::ENDPOINTS` says the same from outside; a test
+//! holds the two together.
+
+use super::{
+    HttpSettings, Web, admin_ui, apps, auth, config, domains, health, keys, layers, logs, ps, releases,
+};
+use crate::app::App;
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{delete, get, post},
+};
+
+/// The whole API and the dashboard.
+pub fn api_router(app: App, settings: HttpSettings) -> Router {
+    let web = Web::new(app, settings);
+
+    let open = Router::new()
+        .route("/health", get(health::health))
+        .route("/api/v1/health", get(health::health))
+        .route("/api/v1/openapi.json", get(health::openapi));
+
+    let guarded = Router::new()
+        .route("/api/v1/apps", get(apps::list).post(apps::create))
+        .route(
+            "/api/v1/apps/{name}",
+            get(apps::show).patch(apps::update).delete(apps::remove),
+        )
+        .route(
+            "/api/v1/apps/{name}/releases",
+            get(releases::list).post(releases::create),
+        )
+        .route("/api/v1/apps/{name}/releases/{version}", get(releases::show))
+        .route(
+            "/api/v1/apps/{name}/releases/{version}/events",
+            get(releases::events),
+        )
+        .route("/api/v1/apps/{name}/rollback", post(releases::rollback))
+        .route("/api/v1/apps/{name}/config", get(config::show).put(config::merge))
+        .route("/api/v1/apps/{name}/config/{key}", delete(config::remove))
+        .route(
+            "/api/v1/apps/{name}/domains",
+            get(domains::list).post(domains::add),
+        )
+        .route("/api/v1/apps/{name}/domains/{domain}", delete(domains::remove))
+        .route("/api/v1/apps/{name}/ps", get(ps::list))
+        .route("/api/v1/apps/{name}/ps/scale", post(ps::scale))
+        .route("/api/v1/apps/{name}/ps/restart", post(ps::restart))
+        .route("/api/v1/apps/{name}/logs", get(logs::show))
+        .route("/api/v1/keys", get(keys::list).post(keys::add))
+        .route("/api/v1/keys/{fingerprint}", delete(keys::remove))
+        .route_layer(from_fn_with_state(web.clone(), auth::authenticate));
+
+    let routes = open.merge(guarded).fallback(admin_ui::serve);
+    layers::around(routes, &web).with_state(web)
+}

@@ -1,0 +1,82 @@
+//! From a release to the instances it should have running. Pure: the same release gives the same keys.
+
+use super::desired::{DesiredApp, ReleaseSpec};
+use crate::engine::{InstanceKey, InstanceSpec};
+use pvdify_types::{Formation, ProcessType};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Enters every hash: changing how a container is made from a release raises it, and all instances are replaced.
+const SPEC_VERSION: &str = "1";
+
+/// Every instance that a release should have running, in order of type and ordinal.
+pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Formation) -> Vec<InstanceKey> {
+    let mut keys = Vec::new();
+    for (process, command) in &release.processes {
+        let count = formation.get(process).copied().unwrap_or(0);
+        if count == 0 {
+            continue;
+        }
+        let spec_hash = hash(release, command);
+        keys.extend((1..=count).map(|ordinal| InstanceKey {
+            app: app.id.clone(),
+            app_name: app.name.clone(),
+            process: process.clone(),
+            ordinal,
+            release: release.version,
+            restart_generation: app.restart_generation,
+            spec_hash: spec_hash.clone(),
+        }));
+    }
+    keys
+}
+
+/// All that makes the container of a key.
+pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec {
+    let mut own_env = BTreeMap::from([
+        ("PORT", release.port.to_string()),
+        ("DYNO", key.dyno()),
+        ("PVDIFY_APP", key.app_name.to_string()),
+        ("PVDIFY_RELEASE", release.version.to_string()),
+        ("HEROKU_APP_NAME", key.app_name.to_string()),
+        ("HEROKU_RELEASE_VERSION", release.version.to_string()),
+    ]);
+    if let Some(commit) = &release.commit {
+        own_env.insert("HEROKU_SLUG_COMMIT", commit.clone());
+    }
+    InstanceSpec {
+        key: key.clone(),
+        image: release.image.clone(),
+        command: command(release, &key.process).to_owned(),
+        config: release.config.clone(),
+        own_env,
+        publish: key.process.is_web().then_some(release.port),
+        resources: release.resources.clone(),
+    }
+}
+
+fn command<'a>(release: &'a ReleaseSpec, process: &ProcessType) -> &'a str {
+    release.processes.get(process).map_or("", String::as_str)
+}
+
+/// Of all that can change while the release's number stays. The repository is left out: it is where the
+/// content is found, not what it is.
+fn hash(release: &ReleaseSpec, command: &str) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(SPEC_VERSION.as_bytes());
+    part(release.image.digest.as_str().as_bytes());
+    part(command.as_bytes());
+    part(&release.port.to_be_bytes());
+    part(&release.resources.memory_bytes.to_be_bytes());
+    part(&release.resources.cpu_millis.unwrap_or(0).to_be_bytes());
+    part(&release.resources.pids.to_be_bytes());
+    for (key, value) in &release.config {
+        part(key.as_str().as_bytes());
+        part(value.reveal().as_bytes());
+    }
+    hex::encode(hash.finalize())[..16].to_owned()
+}

@@ -1,0 +1,213 @@
+//! Every endpoint of the OpenAPI document against every sort of caller. An endpoint without an entry here
+//! fails, and so does one that is routed but not in the document.
+
+use crate::harness::{FINGERPRINT, KEY, Options, Server};
+use pvdify_api::openapi::{ENDPOINTS, Endpoint};
+use pvdifyd::app::Scope;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The smallest scope that may call it, and a good body.
+fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
+    use Scope::{Admin, Read, Write};
+    let path = endpoint.path.strip_prefix("/api/v1").unwrap_or(endpoint.path);
+    Some(match (endpoint.method, path) {
+        ("get", "/health" | "/openapi.json") => (None, Value::Null),
+        ("get", "/apps/{name}/config") => (Some(Write), Value::Null),
+        (
+            "get",
+            "/apps"
+            | "/apps/{name}"
+            | "/apps/{name}/releases"
+            | "/apps/{name}/releases/{version}"
+            | "/apps/{name}/releases/{version}/events"
+            | "/apps/{name}/domains"
+            | "/apps/{name}/ps"
+            | "/apps/{name}/logs"
+            | "/keys",
+        ) => (Some(Read), Value::Null),
+        ("post", "/apps") => (Some(Write), json!({"name": "made"})),
+        ("patch", "/apps/{name}") => (Some(Write), json!({"environment": "staging"})),
+        ("post", "/apps/{name}/releases") => (Some(Write), json!({"image": "three"})),
+        ("post", "/apps/{name}/rollback") => (Some(Write), json!({"version": 1})),
+        ("put", "/apps/{name}/config") => (Some(Write), json!({"B": "2"})),
+        ("post", "/apps/{name}/domains") => (Some(Write), json!({"domain": "new.example.com"})),
+        ("post", "/apps/{name}/ps/scale") => (Some(Write), json!({"processes": {"web": 2}})),
+        ("post", "/apps/{name}/ps/restart") => (Some(Write), json!({})),
+        ("delete", "/apps/{name}" | "/apps/{name}/config/{key}" | "/apps/{name}/domains/{domain}") => {
+            (Some(Write), Value::Null)
+        }
+        ("post", "/keys") => (Some(Admin), json!({ "public_key": KEY })),
+        ("delete", "/keys/{fingerprint}") => (Some(Admin), Value::Null),
+        _ => return None,
+    })
+}
+
+async fn call(
+    server: &Server,
+    endpoint: &Endpoint,
+    body: &Value,
+    token: Option<&str>,
+    app: &str,
+) -> StatusCode {
+    let fingerprint = FINGERPRINT.replace('/', "%2F").replace('+', "%2B");
+    let path = endpoint
+        .path
+        .replace("{name}", app)
+        .replace("{version}", "1")
+        .replace("{key}", "A")
+        .replace("{domain}", "www.example.com")
+        .replace("{fingerprint}", &fingerprint);
+    let method = Method::from_bytes(endpoint.method.to_uppercase().as_bytes()).unwrap();
+    let mut request = reqwest::Client::new().request(method, format!("{}{path}", server.url));
+    if !body.is_null() {
+        request = request.json(body);
+    }
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    request.send().await.unwrap().status()
+}
+
+/// An app with two releases, a config var and a domain, made with an admin's token.
+async fn prepare(endpoint: &Endpoint) -> (Server, [String; 3]) {
+    let server = Server::with(Options {
+        dev: false,
+        ..Options::default()
+    })
+    .await;
+    let mut given = Vec::new();
+    for scope in Scope::ALL {
+        given.push(server.token(scope).await);
+    }
+    let client = pvdify_client::Client::over_tcp(&server.url, Some(given[2].clone())).unwrap();
+    let body = pvdify_api::apps::CreateApp {
+        name: "demo".into(),
+        environment: None,
+    };
+    let app = client.create_app(&body).await.unwrap().name;
+    for image in ["one", "two"] {
+        let body = pvdify_api::releases::CreateRelease { image: image.into() };
+        let version = client.create_release(&app, &body).await.unwrap().version;
+        let mut events = client.release_events(&app, version).await.unwrap();
+        while events.next().await.unwrap().is_some() {}
+    }
+    let domain = pvdify_api::domains::AddDomain {
+        domain: "www.example.com".into(),
+    };
+    client.add_domain(&app, &domain).await.unwrap();
+    let set = [("A".to_owned(), Some("1".to_owned()))].into();
+    let version = client.set_config(&app, &set).await.unwrap().release.unwrap();
+    let mut events = client.release_events(&app, version).await.unwrap();
+    while events.next().await.unwrap().is_some() {}
+    if endpoint.method == "delete" {
+        let key = pvdify_api::keys::AddKey {
+            public_key: KEY.into(),
+            name: None,
+        };
+        client.add_key(&key).await.unwrap();
+    }
+    (server, given.try_into().unwrap())
+}
+
+/// What changes without a request that changes: that a token was used.
+fn changes(server: &Server) -> String {
+    server
+        .dump()
+        .lines()
+        .filter(|line| !line.starts_with("tokens:"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+async fn check(endpoint: &'static Endpoint) {
+    let what = format!("{} {}", endpoint.method, endpoint.path);
+    let (needs, body) = entry(endpoint).unwrap_or_else(|| panic!("{what} has no entry in this test"));
+    assert_eq!(endpoint.public, needs.is_none(), "{what}");
+    let (server, tokens) = prepare(endpoint).await;
+    let expected = StatusCode::from_u16(endpoint.status).unwrap();
+    let Some(needs) = needs else {
+        assert_eq!(
+            call(&server, endpoint, &body, None, "demo").await,
+            expected,
+            "{what} without a token"
+        );
+        return;
+    };
+    let before = changes(&server);
+    assert_eq!(
+        call(&server, endpoint, &body, None, "demo").await,
+        401,
+        "{what} without a token"
+    );
+    for (scope, token) in Scope::ALL
+        .into_iter()
+        .zip(&tokens)
+        .filter(|(scope, _)| *scope < needs)
+    {
+        assert_eq!(
+            call(&server, endpoint, &body, Some(token), "demo").await,
+            403,
+            "{what} by {scope}"
+        );
+        // Who may not do it learns nothing of which apps there are.
+        assert_eq!(
+            call(&server, endpoint, &body, Some(token), "nobody").await,
+            403,
+            "{what} by {scope}"
+        );
+    }
+    let token = &tokens[needs as usize];
+    if endpoint.path.contains("{name}") {
+        assert_eq!(
+            call(&server, endpoint, &body, Some(token), "nobody").await,
+            404,
+            "{what} of no app"
+        );
+    }
+    assert_eq!(changes(&server), before, "{what} changed something");
+    assert_eq!(
+        call(&server, endpoint, &body, Some(token), "demo").await,
+        expected,
+        "{what} by {needs}"
+    );
+}
+
+#[tokio::test]
+async fn every_endpoint_asks_who_it_is() {
+    let checks: Vec<_> = ENDPOINTS
+        .iter()
+        .map(|endpoint| tokio::spawn(check(endpoint)))
+        .collect();
+    for check in checks {
+        check.await.unwrap();
+    }
+}
+
+#[test]
+fn the_document_and_the_router_name_the_same_endpoints() {
+    let router = include_str!("../../src/http/router.rs");
+    let mut routed = BTreeSet::new();
+    // Each `.route("PATH", get(..).put(..))`, however it is broken into lines.
+    for rest in router.split(".route(").skip(1) {
+        let path = rest.split('"').nth(1).unwrap();
+        let handlers = rest
+            .split(".route(")
+            .next()
+            .unwrap()
+            .split(".route_layer")
+            .next()
+            .unwrap();
+        for method in ["get", "post", "put", "patch", "delete"] {
+            if handlers.contains(&format!("{method}(")) {
+                routed.insert((method, path));
+            }
+        }
+    }
+    let documented: BTreeSet<_> = ENDPOINTS
+        .iter()
+        .map(|endpoint| (endpoint.method, endpoint.path))
+        .collect();
+    assert_eq!(routed, documented);
+}

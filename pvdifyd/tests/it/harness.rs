@@ -1,0 +1,450 @@
+//! A whole control plane in a temporary folder, on ports of its own.
+
+use async_trait::async_trait;
+use pvdify_api::{apps::CreateApp, keys::AddKey, releases::CreateRelease};
+use pvdify_client::Client;
+use pvdify_types::{
+    AppName, Generation, ImageRef, ProcessType, ReleaseStatus, ReleaseVersion, Route, RouteTable,
+};
+use pvdifyd::{
+    app::{
+        App, AppDeps, Limits, Scope, Settings,
+        ports::{BuildRequest, BuiltImage, ImageError, Images},
+        tokens,
+    },
+    http::{self, HttpSettings},
+    logs::LogStore,
+    reconcile::{
+        desired::{ControlState, DesiredApp},
+        handle::{Handle, HandleEnds, InstanceState, Observation, ObservedInstance},
+    },
+    store::{Secrets, Store, config_vars},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+/// An Ed25519 public key made for these tests, and its fingerprint as `ssh-keygen -l` prints it.
+pub(crate) const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOD4bdw/GXzpfhwtDzI8KCiqwzN7/6pSgluwmeV2t/3N ada@example.com";
+pub(crate) const FINGERPRINT: &str = "SHA256:wHgjfi37VQLKT36Khw0qcemjr96gwC9G37+yTB1Q68I";
+
+/// Images by the text of the reference or the source:
+/// `bad` is refused, `gate` waits until the test opens the gate, `unhealthy` never becomes ready,
+/// `worker` has a worker too, `port` exposes 3000 and has a health path.
+pub(crate) struct ScriptedImages {
+    gate: watch::Sender<bool>,
+    pub(crate) builds: AtomicUsize,
+}
+
+impl ScriptedImages {
+    async fn image(&self, app: &AppName, text: &str) -> Result<BuiltImage, ImageError> {
+        if text.contains("gate") {
+            let mut gate = self.gate.subscribe();
+            gate.wait_for(|open| *open)
+                .await
+                .map_err(|_| ImageError::Unavailable("gone".into()))?;
+        }
+        if text.contains("bad") {
+            return Err(ImageError::Refused(format!("{text} is bad\nsecond line")));
+        }
+        assert!(!text.contains("panic"), "on purpose");
+        let kind = if text.contains("unhealthy") {
+            "unhealthy"
+        } else {
+            "ok"
+        };
+        let digest = hex::encode(Sha256::digest(text));
+        let mut processes = BTreeMap::from([(ProcessType::web(), String::new())]);
+        if text.contains("worker") {
+            processes.insert("worker".parse().unwrap(), "work".into());
+        }
+        Ok(BuiltImage {
+            image: format!("127.0.0.1:5000/{app}/{kind}@sha256:{digest}")
+                .parse()
+                .unwrap(),
+            processes,
+            exposed_port: text.contains("port").then_some(3000),
+            healthcheck_path: text.contains("port").then(|| "/up".into()),
+            healthcheck_timeout: text.contains("port").then_some(7),
+        })
+    }
+}
+
+#[async_trait]
+impl Images for ScriptedImages {
+    async fn build(
+        &self,
+        request: BuildRequest,
+        output: mpsc::Sender<String>,
+    ) -> Result<BuiltImage, ImageError> {
+        self.builds.fetch_add(1, Ordering::SeqCst);
+        let source = std::fs::read_to_string(&request.source).unwrap();
+        output.send(format!("-----> Building {source}")).await.unwrap();
+        self.image(&request.app, &source).await
+    }
+    async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError> {
+        self.image(app, reference).await
+    }
+}
+
+pub(crate) struct Options {
+    pub(crate) dev: bool,
+    pub(crate) reconcile: bool,
+    pub(crate) limits: Limits,
+    pub(crate) static_dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dev: true,
+            reconcile: true,
+            limits: Limits {
+                free_bytes: 0,
+                delete_time: Duration::from_secs(30),
+                ..Limits::default()
+            },
+            static_dir: None,
+        }
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) app: App,
+    pub(crate) store: Store,
+    pub(crate) images: Arc<ScriptedImages>,
+    pub(crate) logs: LogStore,
+    pub(crate) url: String,
+    pub(crate) reconciling: watch::Sender<bool>,
+    /// Every candidate fails.
+    pub(crate) doomed: watch::Sender<bool>,
+    pub(crate) generations: watch::Receiver<Generation>,
+    /// As the reconciler saw it last.
+    pub(crate) desired: watch::Receiver<Vec<DesiredApp>>,
+    tasks: Vec<JoinHandle<()>>,
+    dir: Option<TempDir>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), options).await
+    }
+
+    pub(crate) async fn in_dir(dir: TempDir, options: Options) -> Self {
+        let root = dir.path();
+        let store = Store::open(&root.join("pvdify.db")).unwrap();
+        let sealed = store.read(config_vars::any).await.unwrap();
+        let secrets = Secrets::open(&root.join("key"), sealed).unwrap();
+        let images = Arc::new(ScriptedImages {
+            gate: watch::channel(false).0,
+            builds: AtomicUsize::new(0),
+        });
+        let (handle, ends) = Handle::new();
+        let logs = LogStore::open(&root.join("logs")).unwrap();
+        let app = App::new(AppDeps {
+            store: store.clone(),
+            secrets,
+            images: images.clone(),
+            handle,
+            logs: logs.clone(),
+            settings: Settings {
+                domain: "localhost".into(),
+                web_scheme: "http",
+                web_port: Some(8080),
+                ssh_host: "localhost".into(),
+                ssh_port: 2222,
+                build_dir: root.join("builds"),
+                limits: options.limits,
+            },
+        });
+        app.reap().await.unwrap();
+
+        let settings = HttpSettings {
+            dev: options.dev,
+            static_dir: options.static_dir,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = http::api_router(app.clone(), settings);
+        let socket = http::bind_control(&root.join("control.sock")).await.unwrap();
+        let (reconciling, run) = watch::channel(options.reconcile);
+        let (doomed, doom) = watch::channel(false);
+        let (generation, generations) = watch::channel(Generation(0));
+        let (seen, desired) = watch::channel(Vec::new());
+        let (closing, control_app) = (app.closing(), app.clone());
+        let until = {
+            let closing = closing.clone();
+            async move { closing.cancelled().await }
+        };
+        let tasks = vec![
+            tokio::spawn(async move {
+                http::serve_api(listener, router, closing.cancelled_owned())
+                    .await
+                    .unwrap();
+            }),
+            tokio::spawn(async move {
+                http::serve_control(socket, control_app, until).await.unwrap();
+            }),
+            tokio::spawn(reconcile(app.clone(), ends, run, doom, generation, seen)),
+        ];
+        Self {
+            app,
+            store,
+            images,
+            logs,
+            url,
+            reconciling,
+            doomed,
+            generations,
+            desired,
+            tasks,
+            dir: Some(dir),
+        }
+    }
+
+    /// As if the process had been killed: nothing is finished, nothing cleaned up but memory.
+    pub(crate) async fn kill(mut self) -> TempDir {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            task.await.ok();
+        }
+        self.dir.take().unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.as_ref().unwrap().path().join(name)
+    }
+
+    /// Lets every `gate` image through.
+    pub(crate) fn open_gate(&self) {
+        self.images.gate.send_replace(true);
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::over_tcp(&self.url, None).unwrap()
+    }
+
+    pub(crate) fn control(&self) -> Client {
+        Client::over_control_socket(&self.path("control.sock")).unwrap()
+    }
+
+    pub(crate) async fn token(&self, scope: Scope) -> String {
+        tokens::create(&self.store, scope.as_str(), scope, tokens::DEFAULT_LIFETIME)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn create(&self, name: &str) -> AppName {
+        let body = CreateApp {
+            name: name.into(),
+            environment: None,
+        };
+        self.client().create_app(&body).await.unwrap().name
+    }
+
+    pub(crate) async fn deploy(&self, app: &AppName, image: &str) -> ReleaseVersion {
+        let body = CreateRelease { image: image.into() };
+        self.client().create_release(app, &body).await.unwrap().version
+    }
+
+    /// Waits for a release's end by its events, and gives it.
+    pub(crate) async fn ended(&self, app: &AppName, version: ReleaseVersion) -> ReleaseStatus {
+        let mut events = self.client().release_events(app, version).await.unwrap();
+        while let Some(event) = events.next().await.unwrap() {
+            if let pvdify_api::releases::ReleaseEvent::Done { status, .. } = event {
+                return status;
+            }
+        }
+        panic!("the events ended without the release's end");
+    }
+
+    /// An app with one release that serves.
+    pub(crate) async fn serving(&self, name: &str, image: &str) -> AppName {
+        let app = self.create(name).await;
+        let version = self.deploy(&app, image).await;
+        assert_eq!(self.ended(&app, version).await, ReleaseStatus::Current);
+        app
+    }
+
+    pub(crate) async fn add_key(&self) {
+        let body = AddKey {
+            public_key: KEY.into(),
+            name: None,
+        };
+        self.client().add_key(&body).await.unwrap();
+    }
+
+    /// `version status` of all releases, oldest first.
+    pub(crate) async fn history(&self, app: &AppName) -> Vec<String> {
+        let mut all = self.client().releases(app).await.unwrap();
+        all.reverse();
+        all.iter()
+            .map(|release| format!("{} {}", release.version, release.status))
+            .collect()
+    }
+
+    /// Every row of every table that a request can change.
+    pub(crate) fn dump(&self) -> String {
+        dump(&self.path("pvdify.db"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.app.close();
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+pub(crate) fn dump(path: &Path) -> String {
+    let db = rusqlite::Connection::open(path).unwrap();
+    let mut names = db
+        .prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'installation' ORDER BY name",
+        )
+        .unwrap();
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut text = String::new();
+    for name in names {
+        let mut rows = db
+            .prepare(&format!("SELECT * FROM {name} ORDER BY 1, 2"))
+            .unwrap();
+        let columns = rows.column_count();
+        let mut rows = rows.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let cells: Vec<_> = (0..columns).map(|i| cell(row.get_ref(i).unwrap())).collect();
+            text.push_str(&format!("{name}: {}\n", cells.join(", ")));
+        }
+    }
+    text
+}
+
+fn cell(value: rusqlite::types::ValueRef<'_>) -> String {
+    match value.as_str() {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("{value:?}"),
+    }
+}
+
+/// Of the image that the reference `text` stands for.
+pub(crate) fn digest(text: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(text)))
+}
+
+/// Does in a moment what the real one does with containers.
+async fn reconcile(
+    app: App,
+    ends: HandleEnds,
+    mut run: watch::Receiver<bool>,
+    doom: watch::Receiver<bool>,
+    generation: watch::Sender<Generation>,
+    seen: watch::Sender<Vec<DesiredApp>>,
+) {
+    let mut last = app.last_generation().await.unwrap();
+    loop {
+        if run.wait_for(|run| *run).await.is_err() {
+            return;
+        }
+        let apps = app.load().await.unwrap();
+        let (mut instances, mut table) = (Vec::new(), RouteTable::default());
+        for one in &apps {
+            if one.deleting {
+                app.forget(&one.id).await.unwrap();
+                continue;
+            }
+            if let Some(candidate) = &one.candidate {
+                let version = candidate.spec.version;
+                app.progress(&one.id, version, format!("web.1 of {version} starts"))
+                    .await;
+                if *doom.borrow() || candidate.spec.image.repository.ends_with("unhealthy") {
+                    let tail = vec!["boom".to_owned()];
+                    app.fail(&one.id, version, "web.1 exited with status 1".into(), tail)
+                        .await
+                        .unwrap();
+                } else {
+                    app.activate(&one.id, version).await.unwrap();
+                }
+                ends.wake.notify_one();
+            }
+            instances.extend(observed(one));
+            let index = table.routes.len();
+            table.routes.push(Route {
+                app: one.name.clone(),
+                endpoints: Vec::new(),
+                maintenance: false,
+            });
+            table
+                .hosts
+                .extend(one.hosts.iter().map(|host| (host.clone(), index)));
+        }
+        ends.observation.send_replace(Arc::new(Observation { instances }));
+        let shown = ends.routes.borrow().clone();
+        if shown.generation == Generation(0) || (&table.hosts, &table.routes) != (&shown.hosts, &shown.routes)
+        {
+            last = last.next();
+            table.generation = last;
+            app.save_generation(&table).await.unwrap();
+            ends.routes.send_replace(Arc::new(table));
+            generation.send_replace(last);
+        }
+        seen.send_replace(apps);
+        // The tick is for a test that reopened the database under it.
+        tokio::time::timeout(Duration::from_millis(500), ends.wake.notified())
+            .await
+            .ok();
+    }
+}
+
+fn observed(app: &DesiredApp) -> Vec<ObservedInstance> {
+    let Some(current) = &app.current else {
+        return Vec::new();
+    };
+    let of_type = |(process, count): (&ProcessType, &u32)| {
+        let (process, version) = (process.clone(), current.version);
+        (1..=*count)
+            .map(|ordinal| ObservedInstance {
+                id: format!("{}-{}-{process}-{ordinal}", app.name, version.0)
+                    .to_lowercase()
+                    .parse()
+                    .unwrap(),
+                app: app.id.clone(),
+                process: process.clone(),
+                ordinal,
+                release: version,
+                state: InstanceState::Up,
+                restarts: 0,
+                started_at: Some(SystemTime::UNIX_EPOCH),
+            })
+            .collect::<Vec<_>>()
+    };
+    app.formation.iter().flat_map(of_type).collect()
+}
+
+/// A pinned image of ours.
+pub(crate) fn image_of(app: &AppName, text: &str) -> ImageRef {
+    format!("127.0.0.1:5000/{app}/ok@{}", digest(text))
+        .parse()
+        .unwrap()
+}
