@@ -1,0 +1,155 @@
+//! `ps`, `ps:scale`, `ps:restart`.
+
+use super::{Context, Result};
+use crate::{
+    app::Rest,
+    args::{Json, Name},
+    error::CliError,
+    output,
+};
+use clap::Args;
+use pvdify_api::ps::{Instance, Process, Scale as Body};
+use pvdify_types::{ProcessType, formation::MAX_QUANTITY};
+use std::collections::BTreeMap;
+
+/// List an app's processes
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    name: Name,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl List {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let app = context.named(&self.name)?;
+        let processes = context.client.ps(&app).await?;
+        if self.json.json {
+            return output::json(&processes);
+        }
+        if processes.is_empty() {
+            output::talk(&format!("{app} has no processes: nothing was released yet."));
+        }
+        for process in processes {
+            output::line(&heading(&process))?;
+            for instance in &process.instances {
+                output::line(&line(instance))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As Heroku's `=== web: node app.js (2)`, with the status.
+fn heading(process: &Process) -> String {
+    let command = if process.command.is_empty() {
+        "(the image's own command)"
+    } else {
+        &process.command
+    };
+    format!(
+        "=== {}: {command} ({}) {}",
+        process.process_type, process.count, process.status
+    )
+}
+
+fn line(instance: &Instance) -> String {
+    let mut line = format!("{}: {} v{}", instance.name, instance.state, instance.release);
+    if let Some(since) = instance.started_at {
+        line.push_str(&format!(" since {}", output::utc(since)));
+    }
+    if instance.restarts > 0 {
+        line.push_str(&format!(", restarted {} times", instance.restarts));
+    }
+    line
+}
+
+/// Set how many of each process type run; without TYPE=COUNT, show it
+#[derive(Args)]
+#[command(override_usage = "pvdify ps:scale [OPTIONS] [NAME] TYPE=COUNT...")]
+pub(crate) struct Scale {
+    /// The app, then the counts, as web=2 worker=1
+    #[arg(value_name = "ARGS")]
+    args: Vec<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl Scale {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let (name, pairs) = Rest::Pairs.split(&self.args, context.flag());
+        let processes = counts(pairs)?;
+        let app = context.app(name)?;
+        let changed = !processes.is_empty();
+        let processes = if changed {
+            context.client.scale(&app, &Body { processes }).await?
+        } else {
+            context.client.ps(&app).await?
+        };
+        if self.json.json {
+            return output::json(&processes);
+        }
+        if changed {
+            output::talk(&format!("Scaled {app}:"));
+        }
+        let counts = processes
+            .iter()
+            .map(|process| format!("{}={}", process.process_type, process.count));
+        output::line(&counts.collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn counts(pairs: &[String]) -> Result<BTreeMap<String, i64>> {
+    let mut counts = BTreeMap::new();
+    for pair in pairs {
+        let bad =
+            |why: String| CliError::usage(format!("{pair:?}: {why}")).hint("write TYPE=COUNT, as web=2");
+        let (process, count) = pair
+            .split_once('=')
+            .ok_or_else(|| bad("it has no \"=\"".to_owned()))?;
+        let process: ProcessType = process.parse().map_err(|rule| bad(format!("{rule}")))?;
+        let count = count.parse::<u32>().ok().filter(|count| *count <= MAX_QUANTITY);
+        let count = count.ok_or_else(|| bad(format!("a count is a number from 0 to {MAX_QUANTITY}")))?;
+        if counts.insert(process.to_string(), i64::from(count)).is_some() {
+            return Err(bad(format!("{process} is given twice")));
+        }
+    }
+    Ok(counts)
+}
+
+/// Restart all of an app's processes
+#[derive(Args)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    name: Name,
+}
+
+impl Restart {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let app = context.named(&self.name)?;
+        context.client.restart(&app).await?;
+        output::line(&format!("Restarting {app}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_or_refused() {
+        let read = |pairs: &[&str]| counts(&pairs.iter().map(|&pair| pair.to_owned()).collect::<Vec<_>>());
+        let counts = read(&["web=2", "worker=0"]).unwrap();
+        assert_eq!(
+            Vec::from_iter(counts),
+            [("web".to_owned(), 2), ("worker".to_owned(), 0)]
+        );
+        for bad in [
+            "web", "web=", "web=x", "web=-1", "web=101", "web=1.5", "=1", "a b=1", "web=2=3", "web=+-1",
+        ] {
+            assert!(matches!(read(&[bad]), Err(CliError::Usage(_))), "{bad}");
+        }
+        assert!(read(&["web=1", "web=2"]).is_err());
+    }
+}
