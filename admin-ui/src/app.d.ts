@@ -1,0 +1,5 @@
+// The global types that SvelteKit looks for; none is extended.
+declare global {
+  namespace App {}
+}
+export {};
