@@ -1,0 +1,22 @@
+//! Scenarios: each file is one promise of README or ARCHITECTURE, kept or broken in front of a user's eyes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a scenario ends where its world is not as it should be"
+)]
+
+mod bad_input;
+mod config_release;
+mod dashboard;
+mod deploy_image;
+mod domains;
+mod failed_push;
+mod garbage;
+mod parts;
+mod push_to_route;
+mod restart_anywhere;
+mod rollback;
+mod samples;
+mod scale;
+mod tidy;
+mod tokens;
