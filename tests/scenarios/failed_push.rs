@@ -83,6 +83,33 @@ async fn a_source_without_a_dockerfile_is_told_what_was_looked_for() {
     assert_unchanged(&platform, &pusher, &commit).await;
 }
 
+/// The most memory that pvdifyd ever had, in MiB (proc(5), `VmHWM`).
+fn peak_memory_mib(platform: &Platform) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", platform.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_inflates_beyond_the_limit_is_refused_in_little_memory() {
+    let (platform, pusher, commit) = serving().await;
+    pusher.commit(|dir| {
+        // A hole: 600 MB that travel as less than one.
+        std::fs::File::create(dir.join("bomb"))
+            .unwrap()
+            .set_len(600_000_000)
+            .unwrap();
+    });
+    let output = pusher.push().await.rejected();
+    assert!(output.contains("larger than"), "{output}");
+    assert!(
+        peak_memory_mib(&platform) <= 256,
+        "{} MiB",
+        peak_memory_mib(&platform)
+    );
+    assert_unchanged(&platform, &pusher, &commit).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_s_key_gets_nowhere() {
     let (platform, pusher, commit) = serving().await;

@@ -390,3 +390,52 @@ async fn objects_that_need_what_was_not_sent_are_refused() {
     );
     assert_eq!(rig.server_git("demo", &["for-each-ref"]).await.must().out, "");
 }
+
+/// The id of an object of this kind with this content.
+fn object_id(kind: &str, content: &[u8]) -> [u8; 20] {
+    let mut whole = format!("{kind} {}\0", content.len()).into_bytes();
+    whole.extend_from_slice(content);
+    sha1(&whole)
+}
+
+/// An object as a pack holds it.
+fn packed(kind: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = entry(kind, content.len() as u64);
+    out.extend_from_slice(&zlib(content));
+    out
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_of_fifty_thousand_floors_is_refused_and_the_server_goes_on() {
+    let rig = Rig::start().await;
+    let (commit, whole) = commit_and_pack(&rig).await;
+    let mut entries = vec![packed(3, b"bottom")];
+    let (mut below, mut mode) = (object_id("blob", b"bottom"), "100644");
+    for _ in 0..50_000 {
+        let mut tree = format!("{mode} d\0").into_bytes();
+        tree.extend_from_slice(&below);
+        entries.push(packed(2, &tree));
+        (below, mode) = (object_id("tree", &tree), "40000");
+    }
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text = format!(
+        "tree {}\nauthor A <a@example.com> 0 +0000\ncommitter A <a@example.com> 0 +0000\n\ndeep\n",
+        hex(&below)
+    );
+    entries.push(packed(1, text.as_bytes()));
+    let deep = hex(&object_id("commit", text.as_bytes()));
+    let mut wire = command_line(NULL, &deep, "refs/heads/main", CAPABILITIES);
+    wire.extend_from_slice(&pack_of(&entries));
+    let said = send(&rig, &wire).await;
+    assert!(
+        said.out.contains("ng refs/heads/main"),
+        "{} {}",
+        said.out,
+        said.err
+    );
+
+    let mut wire = command_line(NULL, &commit, "refs/heads/x", CAPABILITIES);
+    wire.extend_from_slice(&whole);
+    let said = send(&rig, &wire).await;
+    assert!(said.out.contains("ok refs/heads/x"), "{} {}", said.out, said.err);
+}
