@@ -1,80 +1,34 @@
 //! The headers that change on the way, both ways. Pure.
 //!
-//! Order matters: what `Connection` names goes first, then what clients may not say, and only then ours is
-//! added; so no `Connection: X-Forwarded-For` can take ours away.
+//! Order matters: what `Connection` names goes first ([`connection`]), then what clients may not say, and only
+//! then ours is added ([`forwarded`]); so no `Connection: X-Forwarded-For` can take ours away.
 
+mod connection;
+mod forwarded;
+mod interim;
+mod request_id;
+
+pub(crate) use forwarded::Origin;
+pub(crate) use interim::interim_head;
+pub(crate) use request_id::request_id;
+
+use connection::{has_token, strip_hop_by_hop};
+use forwarded::{add_forwarded, strip_spoofed};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
-    header::{
-        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-        UPGRADE, VIA,
-    },
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
-use std::{
-    net::IpAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
-use uuid::Uuid;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 pvdify");
-
-/// Valid for one connection only (RFC 9110 section 7.6.1 and its history). `Trailer` is not among them: it
-/// announces what follows a body that is passed on.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HTTP2_SETTINGS,
-];
-
-/// What a request came over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
-    pub(crate) peer: IpAddr,
-    /// The peer speaks for its own clients.
-    pub(crate) trusted: bool,
-    pub(crate) https: bool,
-    pub(crate) port: u16,
-}
 
 /// How the request goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Onward {
     pub(crate) chunked: bool,
     pub(crate) upgrade: bool,
-}
-
-/// Heroku's rule: a client's own request id is kept when it is 20 to 200 characters that can stand in any log.
-pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let mut given = headers.get_all(&X_REQUEST_ID).iter();
-    match (given.next(), given.next()) {
-        (Some(id), None) if is_request_id(id.as_bytes()) => id.clone(),
-        _ => HeaderValue::from_str(
-            Uuid::now_v7()
-                .hyphenated()
-                .encode_lower(&mut Uuid::encode_buffer()),
-        )
-        .expect("a UUID is hexadecimal digits and hyphens"),
-    }
-}
-
-fn is_request_id(id: &[u8]) -> bool {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-+/=_.".contains(b);
-    (20..=200).contains(&id.len()) && id.iter().all(plain)
 }
 
 /// Makes a client's headers those for the backend.
@@ -148,132 +102,6 @@ pub(crate) fn rewrite_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // Without these the message means another one; no honest sender names them.
-        .filter(|name| ![HOST, CONTENT_LENGTH, VIA].contains(name) && *name != X_REQUEST_ID)
-        .filter(|name| !name.as_str().starts_with("x-forwarded-"))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-/// Removes what only a proxy may say. Of a trusted one the usual four are kept; nobody's lookalikes are,
-/// which CGI-like backends (WSGI, Rack, PHP) can't tell from the real: `X_Forwarded_For`.
-fn strip_spoofed(headers: &mut HeaderMap, trusted: bool) {
-    let spoofed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_spoofed(name.as_str(), trusted))
-        .cloned()
-        .collect();
-    for name in spoofed {
-        headers.remove(name);
-    }
-}
-
-fn is_spoofed(name: &str, trusted: bool) -> bool {
-    // `proxy` becomes HTTP_PROXY in a CGI-like backend, which then sends its own requests there.
-    if matches!(name, "forwarded" | "proxy" | "x-request-start") {
-        return true;
-    }
-    if name.contains('_') {
-        let plain = name.replace('_', "-");
-        return is_spoofed(&plain, false) || plain == X_REQUEST_ID.as_str();
-    }
-    let kept = [
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-forwarded-port",
-        "x-forwarded-host",
-    ];
-    (name.starts_with("x-forwarded-") && !(trusted && kept.contains(&name))) || name == "x-real-ip"
-}
-
-fn add_forwarded(headers: &mut HeaderMap, origin: Origin) {
-    let peer = origin.peer.to_string();
-    // Only a trusted peer's values are still here.
-    let chain: Vec<&str> = headers
-        .get_all(&X_FORWARDED_FOR)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
-    let chain = if chain.is_empty() {
-        peer
-    } else {
-        format!("{}, {peer}", chain.join(", "))
-    };
-    if let Ok(chain) = HeaderValue::try_from(chain) {
-        headers.insert(X_FORWARDED_FOR, chain);
-    }
-    let proto = if origin.https { "https" } else { "http" };
-    keep_one(headers, &X_FORWARDED_PROTO, || {
-        Some(HeaderValue::from_static(proto))
-    });
-    keep_one(headers, &X_FORWARDED_PORT, || {
-        Some(HeaderValue::from(origin.port))
-    });
-    let host = headers.get(HOST).cloned();
-    keep_one(headers, &X_FORWARDED_HOST, || host);
-}
-
-/// Keeps a trusted peer's single value; any other number of them is replaced by ours.
-fn keep_one(headers: &mut HeaderMap, name: &HeaderName, ours: impl FnOnce() -> Option<HeaderValue>) {
-    if headers.get_all(name).iter().count() == 1 {
-        return;
-    }
-    headers.remove(name);
-    if let Some(ours) = ours() {
-        headers.insert(name, ours);
-    }
-}
-
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .any(|item| item.trim().eq_ignore_ascii_case(token))
-}
-
-/// An informational response as bytes; see [`crate::guard::Exchange::send_interim`].
-pub(crate) fn interim_head(
-    version: Version,
-    status: http::StatusCode,
-    headers: &HeaderMap,
-) -> Option<Vec<u8>> {
-    if version < Version::HTTP_11 {
-        return None;
-    }
-    let mut headers = headers.clone();
-    strip_hop_by_hop(&mut headers);
-    headers.remove(CONTENT_LENGTH);
-    let mut head = format!(
-        "HTTP/1.1 {} {}\r\n",
-        status.as_str(),
-        status.canonical_reason().unwrap_or("Interim")
-    )
-    .into_bytes();
-    for (name, value) in &headers {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    Some(head)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +120,7 @@ mod tests {
         }
     }
 
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+    pub(super) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         lines
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
@@ -426,21 +254,5 @@ mod tests {
         );
         assert_eq!(map["connection"], "upgrade");
         assert_eq!(map["upgrade"], "websocket");
-    }
-
-    #[test]
-    fn a_request_id_is_kept_only_when_it_is_harmless() {
-        let kept = |id: &str| request_id(&headers(&[("x-request-id", id)])) == id;
-        assert!(kept("abcdefghij0123456789"));
-        assert!(kept(&"a/b+c=d-e_f.".repeat(10)));
-        assert!(!kept("tooshort"));
-        assert!(!kept(&"a".repeat(201)));
-        assert!(!kept("abcdefghij 0123456789"));
-        assert!(!kept("abcdefghij\"0123456789"));
-        let two = headers(&[
-            ("x-request-id", "abcdefghij0123456789"),
-            ("x-request-id", "abcdefghij0123456789"),
-        ]);
-        assert_eq!(request_id(&two).len(), 36);
     }
 }
