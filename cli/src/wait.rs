@@ -30,9 +30,8 @@ pub(crate) async fn for_release(
     client: &Client,
     app: &AppName,
     version: ReleaseVersion,
-    doing: String,
 ) -> Result<(), CliError> {
-    let progress = Progress::start(doing);
+    let progress = Progress::start(format!("Releasing {version} of {app}"));
     let end = tokio::select! {
         end = follow(client, app, version, &progress) => end,
         _ = tokio::signal::ctrl_c() => {

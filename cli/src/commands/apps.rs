@@ -22,26 +22,24 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let apps = context.client.apps().await?;
-        if self.json.json {
-            return output::json(&apps);
-        }
-        if apps.is_empty() {
-            output::talk("There are no apps yet; make one with `pvdify apps:create NAME`.");
-            return Ok(());
-        }
-        output::table(
-            ["NAME", "ENVIRONMENT", "STATUS", "RELEASE", "URL"],
-            apps.into_iter().map(|app| {
-                [
-                    app.name.to_string(),
-                    app.environment.to_string(),
-                    app.status.as_str().to_owned(),
-                    release(app.release),
-                    app.web_url,
-                ]
-            }),
-        )
+        let none = "There are no apps yet; make one with `pvdify apps:create NAME`.";
+        self.json.print_list(apps, none, |apps| {
+            output::table(
+                ["NAME", "ENVIRONMENT", "STATUS", "RELEASE", "URL"],
+                apps.into_iter().map(row),
+            )
+        })
     }
+}
+
+fn row(app: App) -> [String; 5] {
+    [
+        app.name.to_string(),
+        app.environment.to_string(),
+        app.status.as_str().to_owned(),
+        release(app.release),
+        app.web_url,
+    ]
 }
 
 fn release(version: Option<u64>) -> String {
@@ -70,16 +68,15 @@ impl Create {
             environment: Some(self.environment),
         };
         let app = context.client.create_app(&body).await?;
-        if self.json.json {
-            return output::json(&app);
-        }
-        output::talk(&format!("Created {name}."));
-        output::line(&format!("{} | {}", app.web_url, app.git_url))?;
-        output::talk(&format!(
-            "Deploy it with `pvdify git:remote {name}` and `git push {} main`, or `pvdify deploy {name} -i IMAGE`.",
-            app::REMOTE
-        ));
-        Ok(())
+        self.json.print(app, |app| {
+            output::talk(&format!("Created {name}."));
+            output::line(&format!("{} | {}", app.web_url, app.git_url))?;
+            output::talk(&format!(
+                "Deploy it with `pvdify git:remote {name}` and `git push {} main`, or `pvdify deploy {name} -i IMAGE`.",
+                app::REMOTE
+            ));
+            Ok(())
+        })
     }
 }
 
@@ -95,15 +92,12 @@ pub(crate) struct Info {
 impl Info {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let app = context.client.app(&context.named(&self.name)?).await?;
-        if self.json.json {
-            return output::json(&app);
-        }
-        output::line(&format!("=== {}", app.name))?;
-        show(app)
+        self.json.print(app, show)
     }
 }
 
 fn show(app: App) -> Result {
+    output::line(&format!("=== {}", app.name))?;
     let resources = &app.resources;
     output::facts([
         ("Environment", app.environment.to_string()),

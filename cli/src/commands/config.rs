@@ -193,12 +193,6 @@ async fn apply(context: &Context, app: &AppName, change: ConfigChange, done: &st
         return output::line(&format!("{done} {keys}; release {version} is under way"));
     }
     output::talk(&format!("Releasing {app} with the change as {version}"));
-    wait::for_release(
-        &context.client,
-        app,
-        version,
-        format!("Releasing {version} of {app}"),
-    )
-    .await?;
+    wait::for_release(&context.client, app, version).await?;
     output::line(&format!("{done} {keys}; released {version}"))
 }

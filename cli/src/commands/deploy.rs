@@ -57,18 +57,11 @@ pub(crate) async fn finish(
 ) -> Result {
     let version = release.version;
     if wait.no_wait {
-        if json.json {
-            return output::json(&release);
-        }
-        return output::line(&format!("{version} is {}", release.status));
+        return json.print(release, |release| {
+            output::line(&format!("{version} is {}", release.status))
+        });
     }
-    wait::for_release(
-        &context.client,
-        app,
-        version,
-        format!("Releasing {version} of {app}"),
-    )
-    .await?;
+    wait::for_release(&context.client, app, version).await?;
     if json.json {
         return output::json(&context.client.release(app, version).await?);
     }

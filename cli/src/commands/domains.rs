@@ -8,7 +8,7 @@ use crate::{
     output,
 };
 use clap::Args;
-use pvdify_api::domains::AddDomain;
+use pvdify_api::domains::{AddDomain, Domain};
 use pvdify_types::{AppName, DomainStatus, Hostname};
 
 /// List an app's domains
@@ -24,27 +24,23 @@ impl List {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let app = context.named(&self.name)?;
         let domains = context.client.domains(&app).await?;
-        if self.json.json {
-            return output::json(&domains);
-        }
-        if domains.is_empty() {
-            output::talk(&format!(
-                "{app} has no domains of its own; `pvdify apps:info {app}` shows its URL."
-            ));
-            return Ok(());
-        }
-        output::table(
-            ["DOMAIN", "STATUS", "CERTIFICATE", "CREATED"],
-            domains.into_iter().map(|domain| {
-                [
-                    domain.domain.to_string(),
-                    word(domain.status).to_owned(),
-                    domain.certificate.unwrap_or_else(|| "-".to_owned()),
-                    output::utc(domain.created_at),
-                ]
-            }),
-        )
+        let none = format!("{app} has no domains of its own; `pvdify apps:info {app}` shows its URL.");
+        self.json.print_list(domains, &none, |domains| {
+            output::table(
+                ["DOMAIN", "STATUS", "CERTIFICATE", "CREATED"],
+                domains.into_iter().map(row),
+            )
+        })
     }
+}
+
+fn row(domain: Domain) -> [String; 4] {
+    [
+        domain.domain.to_string(),
+        word(domain.status).to_owned(),
+        domain.certificate.unwrap_or_else(|| "-".to_owned()),
+        output::utc(domain.created_at),
+    ]
 }
 
 fn word(status: DomainStatus) -> &'static str {
@@ -72,14 +68,13 @@ impl Add {
             domain: domain.to_string(),
         };
         let added = context.client.add_domain(&app, &body).await?;
-        if self.json.json {
-            return output::json(&added);
-        }
-        output::line(&format!("Added {domain} to {app}"))?;
-        output::talk(&format!(
-            "Point its DNS record at this Pvdify's address; `pvdify domains {app}` shows its status."
-        ));
-        Ok(())
+        self.json.print(added, |_| {
+            output::line(&format!("Added {domain} to {app}"))?;
+            output::talk(&format!(
+                "Point its DNS record at this Pvdify's address; `pvdify domains {app}` shows its status."
+            ));
+            Ok(())
+        })
     }
 }
 

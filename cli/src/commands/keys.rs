@@ -21,18 +21,14 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let keys = context.client.keys().await?;
-        if self.json.json {
-            return output::json(&keys);
-        }
-        if keys.is_empty() {
-            output::talk("No SSH key may push yet; add yours with `pvdify keys:add`.");
-            return Ok(());
-        }
-        output::table(
-            ["NAME", "FINGERPRINT", "ADDED"],
-            keys.into_iter()
-                .map(|key| [key.name, key.fingerprint, output::utc(key.created_at)]),
-        )
+        let none = "No SSH key may push yet; add yours with `pvdify keys:add`.";
+        self.json.print_list(keys, none, |keys| {
+            output::table(
+                ["NAME", "FINGERPRINT", "ADDED"],
+                keys.into_iter()
+                    .map(|key| [key.name, key.fingerprint, output::utc(key.created_at)]),
+            )
+        })
     }
 }
 
@@ -61,10 +57,9 @@ impl Add {
             name: self.name,
         };
         let key = context.client.add_key(&body).await?;
-        if self.json.json {
-            return output::json(&key);
-        }
-        output::line(&format!("Added {} {}", key.name, key.fingerprint))
+        self.json.print(key, |key| {
+            output::line(&format!("Added {} {}", key.name, key.fingerprint))
+        })
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod domains;
 pub(crate) mod git;
 pub(crate) mod keys;
 pub(crate) mod logs;
+mod print;
 pub(crate) mod ps;
 pub(crate) mod releases;
 

@@ -25,20 +25,19 @@ impl List {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let app = context.named(&self.name)?;
         let processes = context.client.ps(&app).await?;
-        if self.json.json {
-            return output::json(&processes);
-        }
-        if processes.is_empty() {
-            output::talk(&format!("{app} has no processes: nothing was released yet."));
-        }
-        for process in processes {
-            output::line(&heading(&process))?;
-            for instance in &process.instances {
-                output::line(&line(instance))?;
-            }
-        }
-        Ok(())
+        let none = format!("{app} has no processes: nothing was released yet.");
+        self.json.print_list(processes, &none, show)
     }
+}
+
+fn show(processes: Vec<Process>) -> Result {
+    for process in processes {
+        output::line(&heading(&process))?;
+        for instance in &process.instances {
+            output::line(&line(instance))?;
+        }
+    }
+    Ok(())
 }
 
 /// As Heroku's `=== web: node app.js (2)`, with the status.
@@ -87,16 +86,15 @@ impl Scale {
         } else {
             context.client.ps(&app).await?
         };
-        if self.json.json {
-            return output::json(&processes);
-        }
-        if changed {
-            output::talk(&format!("Scaled {app}:"));
-        }
-        let counts = processes
-            .iter()
-            .map(|process| format!("{}={}", process.process_type, process.count));
-        output::line(&counts.collect::<Vec<_>>().join(" "))
+        self.json.print(processes, |processes| {
+            if changed {
+                output::talk(&format!("Scaled {app}:"));
+            }
+            let counts = processes
+                .iter()
+                .map(|process| format!("{}={}", process.process_type, process.count));
+            output::line(&counts.collect::<Vec<_>>().join(" "))
+        })
     }
 }
 

@@ -35,28 +35,26 @@ impl List {
             .find(|release| release.status == ReleaseStatus::Current);
         let current = current.map(|release| release.version);
         releases.truncate(self.num);
-        if self.json.json {
-            return output::json(&releases);
-        }
-        if releases.is_empty() {
-            output::talk(&format!("{app} has no releases yet."));
-            return Ok(());
-        }
-        let current = current.map_or_else(|| "none".to_owned(), |version| version.to_string());
-        output::line(&format!("=== {app} releases, current: {current}"))?;
-        output::table(
-            ["VERSION", "STATUS", "DESCRIPTION", "USER", "CREATED"],
-            releases.into_iter().map(|release| {
-                [
-                    release.version.to_string(),
-                    release.status.to_string(),
-                    description(&release),
-                    release.user,
-                    output::utc(release.created_at),
-                ]
-            }),
-        )
+        let none = format!("{app} has no releases yet.");
+        self.json.print_list(releases, &none, |releases| {
+            let current = current.map_or_else(|| "none".to_owned(), |version| version.to_string());
+            output::line(&format!("=== {app} releases, current: {current}"))?;
+            output::table(
+                ["VERSION", "STATUS", "DESCRIPTION", "USER", "CREATED"],
+                releases.into_iter().map(row),
+            )
+        })
     }
+}
+
+fn row(release: Release) -> [String; 5] {
+    [
+        release.version.to_string(),
+        release.status.to_string(),
+        description(&release),
+        release.user,
+        output::utc(release.created_at),
+    ]
 }
 
 fn description(release: &Release) -> String {
