@@ -108,7 +108,11 @@ impl Drop for Control {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.socket));
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // On return its connections are closed, as those of a killed process are before a next one can listen.
+            // On a thread of its own, since a runtime may not be waited for within another.
+            let end =
+                std::thread::spawn(move || runtime.shutdown_timeout(std::time::Duration::from_secs(30)));
+            drop(end.join());
         }
     }
 }
