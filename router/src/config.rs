@@ -40,6 +40,9 @@ pub struct Limits {
     pub connect: Duration,
     /// Client connections, over all threads; further ones wait in the kernel's queue.
     pub max_connections: usize,
+    /// Client connections of one IPv4 address or one IPv6 /64; further ones are closed at once. Trusted proxies
+    /// have no such bound.
+    pub max_connections_per_address: usize,
     /// Idle connections kept to one instance, over all threads.
     pub pool_idle_per_instance: usize,
     /// How long an idle connection to an instance is kept.
@@ -59,6 +62,8 @@ impl Default for Limits {
             response_header: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             max_connections: 10_000,
+            // Offices and mobile networks share one address; three quarters stay for everybody else.
+            max_connections_per_address: 2_500,
             pool_idle_per_instance: 64,
             pool_idle: Duration::from_secs(30),
             shutdown: Duration::from_secs(30),

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! What always holds:
+//! - Connections are bounded, in all and of one address (`admission`); each wait on a client is too (`guard`).
 //! - A table is swapped whole; requests under way keep the instance that they have.
 //! - An instance is reported drained only when no request, response body or upgraded connection uses it.
 //! - The last good table is served whatever becomes of the control plane.
@@ -19,6 +20,7 @@
 //! - Bodies are never buffered.
 
 mod access_log;
+mod admission;
 mod backend;
 mod body;
 mod config;

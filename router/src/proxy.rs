@@ -8,6 +8,7 @@
 
 use crate::{
     access_log::Record,
+    admission::Place,
     body::{Progress, ResponseBody},
     error_page::{self, Failure},
     guard::{Busy, Exchange, Refusal, Upgrade},
@@ -33,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) origin: Origin,
     /// Upgraded connections outlive hyper's; a stop waits for them too.
     pub(crate) tunnels: TaskTracker,
+    pub(crate) place: Arc<Place>,
 }
 
 impl Connection {
@@ -133,9 +135,10 @@ impl Connection {
             let backend = hyper::upgrade::on(&mut response);
             headers::rewrite_switch(response.headers_mut());
             let idle = limits.stream_idle;
+            let place = Arc::clone(&self.place);
             self.tunnels.spawn(async move {
                 tunnel(client, backend, idle, lease, record).await;
-                drop((busy, connection));
+                drop((busy, connection, place));
             });
             return response.map(|_| ResponseBody::Empty);
         }

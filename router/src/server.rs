@@ -1,6 +1,7 @@
 //! The whole router: bound, run, stopped.
 
 use crate::{
+    admission::Admission,
     config::Config,
     feed, listen,
     routes::Routes,
@@ -15,7 +16,7 @@ use std::{
     thread,
 };
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Why the router does not run.
@@ -84,7 +85,10 @@ impl Server {
         let limits = Arc::new(self.config.limits);
         let shared = Arc::new(Shared {
             routes: Arc::clone(&self.routes),
-            connections: Arc::new(Semaphore::new(limits.max_connections)),
+            admission: Arc::new(Admission::new(
+                limits.max_connections,
+                limits.max_connections_per_address,
+            )),
             limits: Arc::clone(&limits),
             trusted: self.config.trusted_proxies,
             threads: self.listeners.len(),

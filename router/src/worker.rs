@@ -3,6 +3,7 @@
 //! A connection stays on its thread, with all that its requests need; threads share the routes alone.
 
 use crate::{
+    admission::Admission,
     config::Limits,
     guard::{Exchange, Guard},
     headers::Origin,
@@ -22,10 +23,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// After an accept that failed for want of file descriptors or memory.
@@ -38,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Arc<Routes>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) trusted: Vec<Network>,
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) threads: usize,
     /// Take no more; finish what is open.
     pub(crate) stop: CancellationToken,
@@ -92,8 +90,8 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => break,
-                (permit, accepted) = self.accept(&listener) => match accepted {
-                    Ok((stream, peer)) => self.spawn(stream, peer, permit),
+                (room, accepted) = self.accept(&listener) => match accepted {
+                    Ok((stream, peer)) => self.spawn(stream, peer, room),
                     Err(error) if is_of_the_peer(&error) => {}
                     Err(error) => {
                         tracing::warn!(%error, "can't accept connections; raise the limit of open files (ulimit -n) if this stays");
@@ -117,38 +115,43 @@ impl Worker {
     async fn accept(
         &self,
         listener: &tokio::net::TcpListener,
-    ) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
-        let permit = Arc::clone(&self.shared.connections).acquire_owned().await.ok();
-        (permit, listener.accept().await)
+    ) -> (OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>) {
+        let room = self.shared.admission.room().await;
+        (room, listener.accept().await)
     }
 
     /// A socket that closes resets the connections in its queue; those clients have sent their requests already.
     async fn accept_the_waiting(&self, listener: &tokio::net::TcpListener) {
         // The runtime learns of new connections only between two turns.
         tokio::task::yield_now().await;
-        while let Some((permit, Ok((stream, peer)))) = self.accept(listener).now_or_never() {
-            self.spawn(stream, peer, permit);
+        while let Some((room, Ok((stream, peer)))) = self.accept(listener).now_or_never() {
+            self.spawn(stream, peer, room);
         }
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, room: OwnedSemaphorePermit) {
+        let peer = peer.ip().to_canonical();
+        let trusted = self.shared.trusted.iter().any(|network| network.contains(peer));
+        let Some(place) = self.shared.admission.admit(room, peer, trusted) else {
+            return;
+        };
         let Ok(local) = stream.local_addr() else { return };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone at once");
             return;
         }
-        let peer = peer.ip().to_canonical();
         let exchange = Arc::new(Exchange::default());
         let connection = Arc::new(Connection {
             upstream: Arc::clone(&self.upstream),
             exchange: Arc::clone(&exchange),
             origin: Origin {
                 peer,
-                trusted: self.shared.trusted.iter().any(|network| network.contains(peer)),
+                trusted,
                 https: false,
                 port: local.port(),
             },
             tunnels: self.tasks.clone(),
+            place: Arc::new(place),
         });
         let guarded = Guard::new(stream, exchange, Arc::clone(&self.shared.limits));
         let service = service_fn(move |request| {
@@ -172,7 +175,6 @@ impl Worker {
             if let Err(error) = ended {
                 tracing::trace!(%error, "a client's connection ended early");
             }
-            drop(permit);
         });
     }
 }

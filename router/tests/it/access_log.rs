@@ -31,7 +31,7 @@ impl io::Write for Writer<'_> {
     }
 }
 
-fn listen() {
+pub(crate) fn listen() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         tracing_subscriber::fmt()
@@ -42,7 +42,7 @@ fn listen() {
     });
 }
 
-fn lines_with(text: &str) -> Vec<String> {
+pub(crate) fn lines_with(text: &str) -> Vec<String> {
     let all = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
     all.lines()
         .filter(|line| line.contains(text))

@@ -7,6 +7,7 @@
 )]
 
 mod access_log;
+mod admission;
 mod bodies;
 mod control;
 mod drain;
