@@ -31,6 +31,9 @@ pub struct Limits {
     pub source_files: u64,
     /// How long a push that holds the app's turn may send nothing before it has sent its pack.
     pub receive_idle: Duration,
+    /// How long it may take until its pack is here, however steadily that comes: whoever trickles holds the app's
+    /// turn as well as whoever is silent.
+    pub receive_total: Duration,
     /// Pushes that may wait for one app's turn.
     pub waiting_pushes: usize,
     /// Refused authentication attempts of one connection. Agents offer every key they hold.
@@ -54,7 +57,10 @@ impl Default for Limits {
             commands: 1_000,
             source_bytes: 4 << 30,
             source_files: 500_000,
+            // git is silent while it compresses a large history.
             receive_idle: Duration::from_secs(300),
+            // The largest pack in this time needs 5 Mbit/s.
+            receive_total: Duration::from_secs(3_600),
             waiting_pushes: 20,
             auth_attempts: 20,
             login_grace: Duration::from_secs(30),

@@ -209,7 +209,9 @@ impl Push<'_> {
         let shared = Arc::clone(self.shared);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let input = Input::new(channel, shared.limits.receive_idle);
+        let total = shared.limits.receive_total;
+        let input = Input::new(channel, shared.limits.receive_idle, total);
+        let late = input.late();
         let mut received =
             spawn_blocking(move || receive::receive(input, &quarantine, &shared.limits, &stopped));
         let received = tokio::select! {
@@ -219,9 +221,21 @@ impl Push<'_> {
                 received.await
             }
         };
-        received
-            .map_err(|error| Halt::internal("The push can't be received", &error))?
-            .map_err(|error| Halt::line(error.to_string()))
+        let received = received.map_err(|error| Halt::internal("The push can't be received", &error))?;
+        if !late.load(Ordering::Relaxed) {
+            return received.map_err(|error| Halt::line(error.to_string()));
+        }
+        let reason = format!(
+            "the push was not here after {} seconds; nothing was changed: push over a faster line, or in parts",
+            total.as_secs()
+        );
+        match received {
+            Ok(received) => Ok(Received {
+                unpacked: Err(reason),
+                ..received
+            }),
+            Err(_) => Err(Halt::line(reason)),
+        }
     }
 
     async fn judge(

@@ -4,7 +4,11 @@ use bytes::Bytes;
 use russh::{ChannelMsg, ChannelReadHalf};
 use std::{
     io::{self, Read},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 use tokio::runtime::Handle;
 
@@ -14,25 +18,40 @@ pub(crate) struct Input {
     chunk: Bytes,
     ended: bool,
     idle: Duration,
+    deadline: Instant,
+    late: Arc<AtomicBool>,
     runtime: Handle,
 }
 
 impl Input {
-    /// Reads `channel`, waiting for each part at most `idle`. Call it within the runtime, read it outside.
-    pub(crate) fn new(channel: ChannelReadHalf, idle: Duration) -> Self {
+    /// Reads `channel`, waiting for each part at most `idle`, and for all of it at most `total` from now. Call it
+    /// within the runtime, read it outside.
+    pub(crate) fn new(channel: ChannelReadHalf, idle: Duration, total: Duration) -> Self {
         Self {
             channel,
             chunk: Bytes::new(),
             ended: false,
             idle,
+            deadline: Instant::now() + total,
+            late: Arc::default(),
             runtime: Handle::current(),
         }
+    }
+
+    /// Tells, when it was read, whether it was given up because its whole time was up.
+    pub(crate) fn late(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.late)
     }
 }
 
 impl Read for Input {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() && !self.ended {
+            // A client that always has a byte ready never times out.
+            if Instant::now() >= self.deadline {
+                self.late.store(true, Ordering::Relaxed);
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let next = async { tokio::time::timeout(self.idle, self.channel.wait()).await };
             match self.runtime.block_on(next) {
                 Ok(Some(ChannelMsg::Data { data })) => self.chunk = data,

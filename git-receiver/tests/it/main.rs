@@ -9,6 +9,7 @@
 mod attacks;
 mod client;
 mod control;
+mod patience;
 mod pushes;
 mod raw;
 mod refusals;
