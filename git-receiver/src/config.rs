@@ -36,6 +36,8 @@ pub struct Limits {
     pub receive_total: Duration,
     /// Pushes that may wait for one app's turn.
     pub waiting_pushes: usize,
+    /// Packs of one repository, each push leaves one; more are made one when nothing is pushed.
+    pub packs: usize,
     /// Refused authentication attempts of one connection. Agents offer every key they hold.
     pub auth_attempts: usize,
     /// From connection to verified key.
@@ -62,6 +64,7 @@ impl Default for Limits {
             // The largest pack in this time needs 5 Mbit/s.
             receive_total: Duration::from_secs(3_600),
             waiting_pushes: 20,
+            packs: 50,
             auth_attempts: 20,
             login_grace: Duration::from_secs(30),
             connections: 1_024,

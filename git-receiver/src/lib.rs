@@ -13,6 +13,7 @@
 mod build;
 mod command;
 mod config;
+mod consolidate;
 mod error;
 mod policy;
 mod progress;

@@ -5,7 +5,7 @@ use super::{
     host_key,
     session::Connection,
 };
-use crate::{config::Config, config::Limits, error::Error, repo::Repositories};
+use crate::{config::Config, config::Limits, consolidate::consolidate, error::Error, repo::Repositories};
 use pvdify_client::Client;
 use russh::{
     MethodKind, MethodSet, Preferred, SshId,
@@ -96,10 +96,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let stop = CancellationToken::new();
         let _stops_all = stop.clone().drop_guard();
-        let house = tokio::spawn(
-            stop.clone()
-                .run_until_cancelled_owned(keep_house(Arc::clone(&self.shared))),
-        );
+        let house = tokio::spawn(keep_house(Arc::clone(&self.shared), stop.clone()));
         let limits = &self.shared.limits;
         let admission = Arc::new(Admission::new(
             limits.connections,
@@ -212,17 +209,26 @@ fn split_off_socket(stream: TcpStream) -> std::io::Result<(TcpStream, std::net::
     Ok((TcpStream::from_std(socket)?, other))
 }
 
-/// Removes the repositories of apps that live no more: at the start, then hourly.
-async fn keep_house(shared: Arc<Shared>) {
+/// Removes the repositories of apps that live no more, and looks after the others': at the start, then hourly.
+/// At a stop a round of the second is waited for: it gives up soon, and holds the folder until then.
+async fn keep_house(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
-        let wait = match remove_dead(&shared).await {
-            Ok(()) => HOUSEKEEPING_EVERY,
+        let Some(removed) = stop.run_until_cancelled(remove_dead(&shared)).await else {
+            return;
+        };
+        let wait = match removed {
+            Ok(()) => {
+                consolidate_all(&shared, &stop).await;
+                HOUSEKEEPING_EVERY
+            }
             Err(error) => {
                 tracing::debug!(%error, "dead apps' repositories stay for now");
                 HOUSEKEEPING_RETRY
             }
         };
-        tokio::time::sleep(wait).await;
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -236,6 +242,30 @@ async fn remove_dead(shared: &Arc<Shared>) -> Result<(), Box<dyn std::error::Err
         tracing::info!(%app, "the repository of a deleted app was removed");
     }
     Ok(())
+}
+
+/// After the removal of the dead, which it must not run beside: it takes what is there for living.
+async fn consolidate_all(shared: &Arc<Shared>, stop: &CancellationToken) {
+    let (shared, stop) = (Arc::clone(shared), stop.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        for app in shared.repositories.apps()? {
+            if stop.is_cancelled() {
+                break;
+            }
+            match consolidate(&shared.repositories, &app, shared.limits.packs, &stop) {
+                Ok(0) => {}
+                Ok(packs) => tracing::info!(%app, packs, "the packs of pushes were made one"),
+                Err(_) if stop.is_cancelled() => {}
+                Err(error) => tracing::warn!(%app, %error, "the packs of pushes stay as they are"),
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    });
+    match done.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the repositories can't be listed"),
+        Err(error) => tracing::error!(%error, "the consolidation of packs broke"),
+    }
 }
 
 fn ssh_config(key: PrivateKey, limits: &Limits) -> russh::server::Config {

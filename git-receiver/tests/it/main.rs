@@ -8,6 +8,7 @@
 
 mod attacks;
 mod client;
+mod consolidation;
 mod control;
 mod patience;
 mod pushes;

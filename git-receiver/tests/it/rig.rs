@@ -10,6 +10,7 @@ pub(crate) struct Rig {
     pub(crate) control: Control,
     pub(crate) client: Client,
     pub(crate) fingerprint: String,
+    limits: Limits,
     server: Option<Running>,
     control_task: JoinHandle<()>,
 }
@@ -32,7 +33,7 @@ impl Rig {
             control.script().apps.insert(app.to_owned(), format!("id-{app}"));
         }
         let control_task = control.serve(&folder.path().join("control.sock"));
-        let (running, port, _) = serve(folder.path().to_owned(), limits).await;
+        let (running, port, _) = serve(folder.path().to_owned(), limits.clone()).await;
         let client = Client::new(port, "ed25519").await;
         let fingerprint = client.fingerprint().await;
         control
@@ -44,6 +45,7 @@ impl Rig {
             control,
             client,
             fingerprint,
+            limits,
             server: Some(running),
             control_task,
         }
@@ -112,7 +114,7 @@ impl Rig {
     /// Ends the server and starts it anew on the same folder.
     pub(crate) async fn restart(&mut self) {
         self.stop_server().await;
-        let (running, port, _) = serve(self.folder.path().to_owned(), Limits::default()).await;
+        let (running, port, _) = serve(self.folder.path().to_owned(), self.limits.clone()).await;
         self.client.port = port;
         self.server = Some(running);
     }
