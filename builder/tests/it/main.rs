@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod builds;
+mod containers;
 mod harness;
 mod imports;
 mod interrupted;

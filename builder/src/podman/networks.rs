@@ -1,0 +1,77 @@
+//! Networks: each app has its own.
+
+use super::{Filters, Libpod, PodmanError, Query, error::found, percent_encode};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What makes a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// Found again by these.
+    pub labels: BTreeMap<String, String>,
+    /// Of the driver, such as `isolate` with `true`: no packets to and from other networks.
+    pub options: BTreeMap<String, String>,
+    /// Whether containers find each other by name.
+    pub dns_enabled: bool,
+}
+
+/// A network that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    #[serde(default, deserialize_with = "super::images::or_default")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Libpod {
+    /// Makes a bridge network. One of this name that is there already is a
+    /// [conflict](PodmanError::is_conflict).
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn create_network(&self, network: &NetworkSpec) -> Result<(), PodmanError> {
+        #[derive(Serialize)]
+        struct Request<'a> {
+            driver: &'static str,
+            #[serde(flatten)]
+            network: &'a NetworkSpec,
+        }
+        let request = Request {
+            driver: "bridge",
+            network,
+        };
+        self.post("/libpod/networks/create", &request).await.map(|_| ())
+    }
+
+    /// Whether there is a network of this name.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn network_exists(&self, name: &str) -> Result<bool, PodmanError> {
+        let path = format!("/libpod/networks/{}/exists", percent_encode(name));
+        let asked = self.call(http::Method::GET, &path, None::<&()>).await;
+        Ok(found(asked)?.is_some())
+    }
+
+    /// The networks that pass the filters.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn networks(&self, filters: &Filters) -> Result<Vec<Network>, PodmanError> {
+        let query = Query::default().with("filters", filters);
+        self.get(&query.on("/libpod/networks/json")).await
+    }
+
+    /// Removes a network that no container uses; one that is gone is no error.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn remove_network(&self, name: &str) -> Result<(), PodmanError> {
+        let path = format!("/libpod/networks/{}", percent_encode(name));
+        self.delete(&path).await
+    }
+}
