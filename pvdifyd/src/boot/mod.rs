@@ -221,7 +221,7 @@ async fn start_control(
         init: host.init,
         registry: Some(own_access.clone()),
     };
-    let engine = PodmanEngine::new(store.installation().clone(), podman, options)?;
+    let engine = PodmanEngine::new(store.installation().clone(), podman, options);
 
     let logs = LogStore::open(&config.state_dir.join("logs"))?;
     let (handle, ends) = Handle::new();

@@ -3,9 +3,9 @@
 //! Podman's defaults ask for more than some hosts allow, and then no container starts. So limits are always
 //! explicit and never above the host's hard ones.
 
-use super::{EngineError, Result, podman::Libpod};
+use super::{Result, podman::during};
+use pvdify_builder::podman::{Info, Libpod};
 use rustix::process::{Resource, getrlimit};
-use serde::Deserialize;
 use std::path::Path;
 
 /// Open files of one container, where the host allows as many.
@@ -63,48 +63,6 @@ pub struct HostProbe {
     pub init: bool,
 }
 
-/// The part of Podman's own report that is read.
-#[derive(Clone, Debug, Deserialize)]
-struct Info {
-    host: Host,
-    store: Store,
-    version: Version,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Host {
-    cgroup_version: String,
-    network_backend: Option<String>,
-    oci_runtime: Runtime,
-    security: Security,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Runtime {
-    name: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Security {
-    rootless: bool,
-    #[serde(default)]
-    seccomp_enabled: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Store {
-    graph_driver_name: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Version {
-    version: String,
-}
-
 /// What is read from the host beside Podman's report.
 #[derive(Clone, Debug)]
 struct Facts {
@@ -119,9 +77,8 @@ struct Facts {
 /// # Errors
 /// When Podman does not answer.
 pub async fn probe(socket: &Path) -> Result<HostProbe> {
-    let reply = Libpod::new(socket).get("/info").await?.done("podman info")?;
-    let info: Info = serde_json::from_slice(&reply.body)
-        .map_err(|error| EngineError::Refused(format!("podman info is not understood: {error}")))?;
+    let info = Libpod::new(socket.to_owned()).info().await;
+    let info = info.map_err(during("podman info"))?;
     let facts = Facts {
         nofile: getrlimit(Resource::Nofile).maximum,
         nproc: getrlimit(Resource::Nproc).maximum,
@@ -293,6 +250,7 @@ fn seccomp(info: &Info) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pvdify_builder::podman::InfoSecurity;
 
     fn info(runtime: &str, cgroups: &str) -> Info {
         serde_json::from_value(serde_json::json!({
@@ -300,7 +258,7 @@ mod tests {
                 "cgroupVersion": cgroups, "networkBackend": "netavark", "ociRuntime": { "name": runtime },
                 "security": { "rootless": false, "seccompEnabled": true },
             },
-            "store": { "graphDriverName": "overlay" },
+            "store": { "graphDriverName": "overlay", "graphRoot": "/var/lib/containers/storage" },
             "version": { "Version": "4.3.1" },
         }))
         .unwrap()
@@ -356,7 +314,7 @@ mod tests {
     #[test]
     fn each_finding_that_is_not_good_has_a_fix() {
         let mut bad = info("crun", "v1");
-        bad.host.security = Security {
+        bad.host.security = InfoSecurity {
             rootless: true,
             seccomp_enabled: false,
         };

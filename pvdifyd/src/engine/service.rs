@@ -5,7 +5,8 @@
 //! leaves each container's monitor in the caller's systemd unit, and stopping pvdifyd would kill it. The
 //! next start finds the service again by its socket. Losing the service stops no container.
 
-use super::{EngineError, Result, podman::Libpod};
+use super::{EngineError, Result};
+use pvdify_builder::podman::Libpod;
 use rustix::fs::{Mode, OFlags};
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +28,7 @@ const UNIT_VARIABLES: [&str; 7] = [
 /// From exec to an answer; the first start on a host sets up storage.
 const START_LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
+const PING_LIMIT: Duration = Duration::from_secs(5);
 /// Where distributions put the socket of Podman's own systemd unit.
 const SYSTEM_SOCKET: &str = "/run/podman/podman.sock";
 
@@ -193,8 +195,6 @@ async fn answers(socket: &Path) -> bool {
     if !socket.exists() {
         return false;
     }
-    let ping = Libpod::new(socket)
-        .call("GET", "/_ping", None, None, Duration::from_secs(5))
-        .await;
-    ping.is_ok_and(|reply| reply.status.is_success())
+    let podman = Libpod::new(socket.to_owned()).within(PING_LIMIT);
+    podman.ping().await.is_ok()
 }

@@ -74,7 +74,7 @@ impl Sandbox {
             registry,
         };
         let service = Arc::clone(&self.service);
-        Arc::new(PodmanEngine::new(self.installation.clone(), service, options).unwrap())
+        Arc::new(PodmanEngine::new(self.installation.clone(), service, options))
     }
 }
 

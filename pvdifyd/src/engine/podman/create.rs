@@ -1,13 +1,15 @@
-//! From an [`InstanceSpec`] to libpod's create body. Pure.
+//! From an [`InstanceSpec`] to Podman's [`ContainerSpec`]. Pure.
 //!
 //! Everything that isolates an app is here: all capabilities dropped but those that ordinary images need to
 //! switch user and bind low ports, no new privileges, the default seccomp profile, own network, limits.
-//! Environment values travel in this body alone, never in an argument list.
 
 use super::PodmanOptions;
 use crate::engine::{InstanceSpec, container_name};
-use pvdify_types::InstallationId;
-use serde_json::{Value, json};
+use pvdify_builder::podman::{
+    ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Namespace, NetworkAttachment, PidsLimit,
+    PortMapping, ResourceLimits, Rlimit,
+};
+use pvdify_types::{InstallationId, Resources};
 use std::collections::BTreeMap;
 
 /// What stays of the capabilities: enough for an entrypoint that fixes ownership, drops to a user and
@@ -31,70 +33,85 @@ const CPU_PERIOD_MICROS: u64 = 100_000;
 /// The kernel takes no smaller quota.
 const MIN_CPU_QUOTA_MICROS: u64 = 1_000;
 
-/// The body of `POST /libpod/containers/create`.
-pub(super) fn body(
+/// The container of a spec.
+pub(super) fn container(
     installation: &InstallationId,
     options: &PodmanOptions,
     spec: &InstanceSpec,
     image: &str,
     network: &str,
-) -> Value {
-    let mut env: BTreeMap<&str, &str> = spec
-        .config
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.reveal()))
+) -> ContainerSpec {
+    let config = spec.config.iter();
+    let mut env: BTreeMap<String, String> = config
+        .map(|(key, value)| (key.as_str().to_owned(), value.reveal().to_owned()))
         .collect();
-    env.extend(spec.own_env.iter().map(|(key, value)| (*key, value.as_str())));
-    let resources = &spec.resources;
-    let mut limits = json!({
-        "memory": { "limit": resources.memory_bytes, "swap": resources.memory_bytes },
-        "pids": { "limit": resources.pids },
-    });
-    if let Some(millis) = resources.cpu_millis {
-        let quota = u64::from(millis) * CPU_PERIOD_MICROS / 1000;
-        limits["cpu"] = json!({ "quota": quota.max(MIN_CPU_QUOTA_MICROS), "period": CPU_PERIOD_MICROS });
-    }
-    let mut body = json!({
-        "name": container_name(installation, &spec.key),
-        "image": image,
-        "labels": spec.key.to_labels(installation),
-        "env": env,
-        "hostname": format!("{}-{}", spec.key.process, spec.key.ordinal).replace('_', "-"),
-        "cap_drop": ["ALL"],
-        "cap_add": CAPABILITIES,
-        "no_new_privileges": true,
-        "init": options.init,
-        "ipcns": { "nsmode": "private" },
-        // Both, always: with one given, Podman takes its own default for the other, which the host may refuse.
-        "r_limits": [
-            { "type": "nofile", "soft": options.limits.nofile, "hard": options.limits.nofile },
-            { "type": "nproc", "soft": options.limits.nproc, "hard": options.limits.nproc },
+    let own = spec.own_env.iter();
+    env.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let labels = spec.key.to_labels(installation).into_iter();
+    let shell = !spec.command.is_empty();
+    ContainerSpec {
+        name: container_name(installation, &spec.key),
+        image: image.to_owned(),
+        labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
+        env,
+        entrypoint: shell.then(|| ["/bin/sh", "-c"].map(str::to_owned).to_vec()),
+        command: shell.then(|| vec![spec.command.clone()]),
+        hostname: Some(format!("{}-{}", spec.key.process, spec.key.ordinal).replace('_', "-")),
+        cap_drop: vec!["ALL".to_owned()],
+        cap_add: CAPABILITIES.map(str::to_owned).to_vec(),
+        no_new_privileges: true,
+        init: options.init,
+        ipcns: Some(Namespace::private()),
+        netns: Some(Namespace::bridge()),
+        networks: [(network.to_owned(), NetworkAttachment::default())].into(),
+        portmappings: spec.publish.map(loopback).into_iter().collect(),
+        r_limits: vec![
+            Rlimit::new("nofile", options.limits.nofile),
+            Rlimit::new("nproc", options.limits.nproc),
         ],
-        "resource_limits": limits,
-        "restart_policy": "always",
-        "stop_timeout": STOP_SECONDS,
-        "log_configuration": { "driver": "k8s-file", "size": LOG_FILE_BYTES },
-        "netns": { "nsmode": "bridge" },
-        "Networks": { network: {} },
-    });
-    if let Some(runtime) = &options.limits.runtime {
-        body["oci_runtime"] = json!(runtime);
+        resource_limits: limits(&spec.resources),
+        restart_policy: Some("always".to_owned()),
+        stop_timeout: Some(STOP_SECONDS),
+        log_configuration: Some(LogConfiguration {
+            driver: "k8s-file".to_owned(),
+            size: Some(LOG_FILE_BYTES),
+        }),
+        oci_runtime: options.limits.runtime.clone(),
+        ..ContainerSpec::default()
     }
-    if let Some(port) = spec.publish {
-        body["portmappings"] = json!([{ "container_port": port, "host_ip": "127.0.0.1", "protocol": "tcp" }]);
+}
+
+/// On a free port of the host's loopback address.
+fn loopback(container_port: u16) -> PortMapping {
+    PortMapping {
+        container_port,
+        host_port: None,
+        host_ip: "127.0.0.1".to_owned(),
+        protocol: "tcp".to_owned(),
     }
-    if !spec.command.is_empty() {
-        body["entrypoint"] = json!(["/bin/sh", "-c"]);
-        body["command"] = json!([spec.command]);
+}
+
+fn limits(resources: &Resources) -> ResourceLimits {
+    ResourceLimits {
+        memory: Some(MemoryLimit {
+            limit: resources.memory_bytes,
+            swap: resources.memory_bytes,
+        }),
+        pids: Some(PidsLimit {
+            limit: u64::from(resources.pids),
+        }),
+        cpu: resources.cpu_millis.map(|millis| CpuLimit {
+            quota: (u64::from(millis) * CPU_PERIOD_MICROS / 1000).max(MIN_CPU_QUOTA_MICROS),
+            period: CPU_PERIOD_MICROS,
+        }),
     }
-    body
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::{InstanceKey, probe::Limits};
-    use pvdify_types::{ConfigValue, ProcessType, ReleaseVersion, Resources};
+    use pvdify_types::{ConfigValue, ProcessType, ReleaseVersion};
 
     fn spec(command: &str) -> InstanceSpec {
         InstanceSpec {
@@ -136,29 +153,24 @@ mod tests {
     #[test]
     fn the_whole_body_of_a_web_process() {
         let installation = "i1".parse().unwrap();
-        let body = body(
-            &installation,
-            &options(),
-            &spec("node app.js && true"),
-            "img",
-            "net",
-        );
+        let spec = spec("node app.js && true");
+        let container = container(&installation, &options(), &spec, "img", "net");
+        let body = serde_json::to_value(container).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
     }
 
     #[test]
     fn without_a_command_the_image_keeps_its_own() {
-        let body = body(&"i1".parse().unwrap(), &options(), &spec(""), "img", "net");
-        assert_eq!(body.get("entrypoint"), None);
-        assert_eq!(body.get("command"), None);
+        let container = container(&"i1".parse().unwrap(), &options(), &spec(""), "img", "net");
+        assert_eq!((container.entrypoint, container.command), (None, None));
     }
 
     #[test]
     fn what_pvdify_sets_wins_over_a_config_var() {
         let mut spec = spec("");
         spec.own_env.insert("KEY", "own".into());
-        let body = body(&"i1".parse().unwrap(), &options(), &spec, "img", "net");
-        assert_eq!(body["env"]["KEY"], "own");
+        let container = container(&"i1".parse().unwrap(), &options(), &spec, "img", "net");
+        assert_eq!(container.env["KEY"], "own");
     }
 
     #[test]

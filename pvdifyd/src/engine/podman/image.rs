@@ -4,12 +4,14 @@
 //! on push: a manifest's digest and an image's id differ by compression. The manifest names the config, and
 //! the config's digest is the id; so one small request to our own registry saves the pull.
 
-use super::libpod::{Libpod, Reply, send};
+use super::during;
 use crate::engine::{EngineError, Result};
-use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::Full;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use pvdify_builder::podman::{Libpod, RegistryAuth};
 use pvdify_types::{Digest, ImageRef};
 use serde::Deserialize;
 use sha2::Digest as _;
@@ -25,8 +27,6 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 /// A manifest of our registry is at most 4 MiB and comes from this host.
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// A pull of the largest image from this host's own disk.
-const PULL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Our own registry, as Podman reaches it.
 #[derive(Clone)]
@@ -88,16 +88,8 @@ impl Images {
     }
 
     async fn local_id(&self, reference: &str) -> Result<Option<String>> {
-        #[derive(Deserialize)]
-        struct Image {
-            #[serde(rename = "Id")]
-            id: String,
-        }
-        let path = format!("/images/{}/json", reference.replace('/', "%2F"));
-        let Some(reply) = self.libpod.get(&path).await?.found("inspect image")? else {
-            return Ok(None);
-        };
-        Ok(Some(reply.json::<Image>("inspect image")?.id))
+        let id = self.libpod.image_id(reference).await;
+        id.map_err(during("inspect image"))
     }
 
     /// Asks our registry for the manifest. `None` for another registry's image, an index, or a manifest that
@@ -122,66 +114,43 @@ impl Images {
             return Ok(None);
         };
         let path = format!("/v2/{repository}/manifests/{}", image.digest);
-        let reply = tokio::time::timeout(MANIFEST_TIMEOUT, registry_get(registry, &path))
+        let answer = tokio::time::timeout(MANIFEST_TIMEOUT, registry_get(registry, &path))
             .await
             .map_err(|_| EngineError::Unavailable(format!("registry {}: no answer", registry.address)))??;
-        if !reply.status.is_success() {
+        let Some(manifest) = answer else {
             return Ok(None);
-        }
-        let digest = format!("sha256:{}", hex::encode(sha2::Sha256::digest(&reply.body)));
+        };
+        let digest = format!("sha256:{}", hex::encode(sha2::Sha256::digest(&manifest)));
         if digest != image.digest.as_str() {
             return Err(EngineError::Refused(format!(
                 "registry {}: the manifest of {image} has the digest {digest}",
                 registry.address
             )));
         }
-        let manifest: Option<Manifest> = serde_json::from_slice(&reply.body).ok();
+        let manifest: Option<Manifest> = serde_json::from_slice(&manifest).ok();
         Ok(manifest
             .and_then(|manifest| manifest.config)
             .map(|config| config.digest.to_string()))
     }
 
     async fn pull(&self, image: &ImageRef) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Progress {
-            error: Option<String>,
-            id: Option<String>,
-        }
         let ours = self
             .registry
             .as_ref()
             .filter(|registry| image.repository.starts_with(&format!("{}/", registry.address)));
-        let auth = ours.map(|registry| {
-            let credentials = serde_json::json!({ "username": registry.user, "password": registry.password });
-            BASE64_URL_SAFE.encode(credentials.to_string())
+        let auth = ours.map(|registry| RegistryAuth {
+            username: registry.user.clone(),
+            password: registry.password.clone(),
         });
+        let reference = image.to_string();
         // Our registry speaks plain HTTP on the loopback address.
-        let tls = if ours.is_some() { "false" } else { "true" };
-        let reference = image.to_string().replace('/', "%2F");
-        let path = format!("/images/pull?reference={reference}&tlsVerify={tls}&quiet=true");
-        let reply = self
-            .libpod
-            .call("POST", &path, None, auth.as_deref(), PULL_TIMEOUT)
-            .await?
-            .done("pull image")?;
-        let mut id = None;
-        for line in reply
-            .body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
-            let progress: Progress = serde_json::from_slice(line)
-                .map_err(|error| EngineError::Refused(format!("pull {image}: {error}")))?;
-            if let Some(error) = progress.error.filter(|error| !error.is_empty()) {
-                return Err(EngineError::Refused(format!("pull {image}: {error}")));
-            }
-            id = progress.id.filter(|id| !id.is_empty()).or(id);
-        }
-        id.ok_or_else(|| EngineError::Refused(format!("pull {image}: podman named no image")))
+        let pulled = self.libpod.pull_image(&reference, auth.as_ref(), ours.is_none());
+        pulled.await.map_err(during(&format!("pull {image}")))
     }
 }
 
-async fn registry_get(registry: &RegistryAccess, path: &str) -> Result<Reply> {
+/// The body of a successful answer; `None` for any other.
+async fn registry_get(registry: &RegistryAccess, path: &str) -> Result<Option<Bytes>> {
     let failed = |error: &dyn fmt::Display| {
         EngineError::Unavailable(format!("registry {}: {error}", registry.address))
     };
@@ -190,10 +159,23 @@ async fn registry_get(registry: &RegistryAccess, path: &str) -> Result<Reply> {
         .header(header::HOST, &registry.address)
         .header(header::AUTHORIZATION, format!("Basic {credentials}"))
         .header(header::ACCEPT, MANIFEST_TYPES)
-        .body(Full::<Bytes>::default())
+        .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
     let stream = TcpStream::connect(&registry.address)
         .await
         .map_err(|error| failed(&error))?;
-    send(stream, request).await.map_err(|error| failed(&error))
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| failed(&error))?;
+    // Ends with the answer; its error is the answer's too.
+    tokio::spawn(connection);
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| failed(&error))?;
+    if answer.status() != StatusCode::OK {
+        return Ok(None);
+    }
+    let body = answer.into_body().collect().await;
+    Ok(Some(body.map_err(|error| failed(&error))?.to_bytes()))
 }

@@ -5,11 +5,11 @@
 //! app itself, without grace. So the processes below the shell are signalled here first, and the container
 //! is stopped once they ended.
 
-use super::Libpod;
+use super::during;
 use crate::engine::{Result, Stopped};
+use pvdify_builder::podman::{Libpod, Process};
 use pvdify_types::InstanceId;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
 use std::{
     fs,
     time::{Duration, Instant},
@@ -17,12 +17,12 @@ use std::{
 
 /// Between two looks at whether the processes ended.
 const LOOK: Duration = Duration::from_millis(100);
-/// On top of the grace: Podman's own work.
-const SLACK: Duration = Duration::from_secs(30);
 
 pub(super) async fn stop(libpod: &Libpod, instance: &InstanceId, grace: Duration) -> Result<Stopped> {
     let begun = Instant::now();
-    let below = below_shell(&processes(libpod, instance).await);
+    // It may not run, or Podman can't say; then `podman stop` alone does it.
+    let processes = libpod.processes(instance.as_str()).await.unwrap_or_default();
+    let below = below_shell(&processes);
     for pid in &below {
         // A process that ended by itself meanwhile is what was wanted.
         kill_process(*pid, Signal::TERM).ok();
@@ -30,11 +30,11 @@ pub(super) async fn stop(libpod: &Libpod, instance: &InstanceId, grace: Duration
     while begun.elapsed() < grace && below.iter().any(|pid| is_alive(*pid)) {
         tokio::time::sleep(LOOK).await;
     }
-    let left = grace.saturating_sub(begun.elapsed()).as_secs();
-    let path = format!("/containers/{instance}/stop?timeout={left}");
-    let reply = libpod.call("POST", &path, None, None, grace + SLACK).await?;
+    let left = grace.saturating_sub(begun.elapsed());
+    let there = libpod.stop_container(instance.as_str(), left).await;
+    let there = there.map_err(during("stop container"))?;
     let killed = begun.elapsed() >= grace;
-    if reply.found("stop container")?.is_none() {
+    if !there {
         return Ok(Stopped {
             status: None,
             killed: false,
@@ -44,41 +44,6 @@ pub(super) async fn stop(libpod: &Libpod, instance: &InstanceId, grace: Duration
         status: super::inspect::exit_status(libpod, instance).await?,
         killed,
     })
-}
-
-/// One process inside, as `podman top` shows it.
-#[derive(Debug, PartialEq, Eq)]
-struct Process {
-    host_pid: i32,
-    pid: i32,
-    parent: i32,
-    command: String,
-}
-
-/// All processes inside; none when it does not run or Podman can't say, and then `podman stop` alone does it.
-async fn processes(libpod: &Libpod, instance: &InstanceId) -> Vec<Process> {
-    #[derive(Deserialize)]
-    struct Top {
-        #[serde(rename = "Processes")]
-        processes: Vec<Vec<String>>,
-    }
-    let path = format!("/containers/{instance}/top?stream=false&ps_args=hpid,pid,ppid,args");
-    let top: Option<Top> = match libpod.get(&path).await {
-        Ok(reply) if reply.status.is_success() => serde_json::from_slice(&reply.body).ok(),
-        _ => None,
-    };
-    let rows = top.map(|top| top.processes).unwrap_or_default();
-    rows.iter()
-        .filter_map(|row| match row.as_slice() {
-            [host_pid, pid, parent, command, ..] => Some(Process {
-                host_pid: host_pid.parse().ok()?,
-                pid: pid.parse().ok()?,
-                parent: parent.parse().ok()?,
-                command: command.clone(),
-            }),
-            _ => None,
-        })
-        .collect()
 }
 
 /// What must be signalled apart: everything but the first process and its shell, when that shell still runs

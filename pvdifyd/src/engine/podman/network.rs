@@ -1,0 +1,57 @@
+//! Networks: one for each app, cut off from the others where the host can do that.
+
+use super::during;
+use crate::engine::{EngineNetwork, INSTALLATION, Result, labels::APP, network_name};
+use pvdify_builder::podman::{Filters, Libpod, NetworkSpec, PodmanError};
+use pvdify_types::{AppId, AppName, InstallationId};
+
+/// The app's own network, made when it is not there.
+pub(super) async fn ensure(
+    libpod: &Libpod,
+    installation: &InstallationId,
+    app: &AppId,
+    name: &AppName,
+) -> Result<String> {
+    let network = network_name(installation, app, name);
+    let there = libpod.network_exists(&network).await;
+    if there.map_err(during("look for network"))? {
+        return Ok(network);
+    }
+    let mut spec = NetworkSpec {
+        name: network.clone(),
+        labels: [
+            (INSTALLATION.to_owned(), installation.to_string()),
+            (APP.to_owned(), app.to_string()),
+        ]
+        .into(),
+        options: [("isolate".to_owned(), "true".to_owned())].into(),
+        dns_enabled: true,
+    };
+    let made = match libpod.create_network(&spec).await {
+        // Older network backends do not know the option; the network is still the app's own.
+        Err(PodmanError::Refused { message, .. }) if message.contains("isolate") => {
+            spec.options.clear();
+            libpod.create_network(&spec).await
+        }
+        made => made,
+    };
+    match made {
+        // Another call was faster.
+        Err(error) if error.is_conflict() => Ok(network),
+        made => made.map(|()| network).map_err(during("create network")),
+    }
+}
+
+/// All of an installation.
+pub(super) async fn list(libpod: &Libpod, installation: &InstallationId) -> Result<Vec<EngineNetwork>> {
+    let filters = Filters::label(INSTALLATION, installation);
+    let networks = libpod.networks(&filters).await.map_err(during("list networks"))?;
+    Ok(networks
+        .into_iter()
+        .filter(|network| network.labels.get(INSTALLATION).map(String::as_str) == Some(installation.as_str()))
+        .map(|network| EngineNetwork {
+            app: network.labels.get(APP).and_then(|app| app.parse().ok()),
+            name: network.name,
+        })
+        .collect())
+}
