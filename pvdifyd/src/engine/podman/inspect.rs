@@ -1,11 +1,10 @@
 //! Reads what Podman tells of containers into [`EngineInstance`].
 
-use super::during;
+use super::{during, process};
 use crate::engine::{EngineInstance, EngineState, InstanceKey, Result};
 use pvdify_builder::podman::{Container, ContainerState, Filters, HostPort, Libpod};
 use pvdify_types::InstanceId;
 use std::{
-    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::SystemTime,
@@ -57,19 +56,13 @@ fn instant(text: &str) -> Option<SystemTime> {
     (time.year() > 1970).then(|| time.into())
 }
 
-/// Whether a container that is said to run, or to be on its way, has lost its monitor. Podman itself never finds out: it goes on
-/// saying "Up", and neither `stop` nor the restart policy works any more.
+/// Whether a container that is said to run, or to be on its way, has lost its monitor. Podman itself never
+/// finds out: it goes on saying "Up", and neither `stop` nor the restart policy works any more.
 pub(super) fn is_lost(instance: &EngineInstance) -> bool {
     if !matches!(instance.state, EngineState::Running | EngineState::Changing) {
         return false;
     }
-    match instance.conmon_pid {
-        // The name guards against a process id that was given again.
-        Some(pid) => {
-            !fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "conmon")
-        }
-        None => true,
-    }
+    !instance.conmon_pid.is_some_and(process::is_conmon)
 }
 
 /// The status of a container that ended; `None` when it is gone or runs.

@@ -8,6 +8,7 @@ mod create;
 mod image;
 mod inspect;
 mod network;
+mod process;
 mod stop;
 
 pub use image::RegistryAccess;

@@ -5,15 +5,12 @@
 //! app itself, without grace. So the processes below the shell are signalled here first, and the container
 //! is stopped once they ended.
 
-use super::during;
+use super::{during, process};
 use crate::engine::{Result, Stopped};
 use pvdify_builder::podman::{Libpod, Process};
 use pvdify_types::InstanceId;
 use rustix::process::{Pid, Signal, kill_process};
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Between two looks at whether the processes ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -27,7 +24,7 @@ pub(super) async fn stop(libpod: &Libpod, instance: &InstanceId, grace: Duration
         // A process that ended by itself meanwhile is what was wanted.
         kill_process(*pid, Signal::TERM).ok();
     }
-    while begun.elapsed() < grace && below.iter().any(|pid| is_alive(*pid)) {
+    while begun.elapsed() < grace && below.iter().any(|pid| process::is_alive(*pid)) {
         tokio::time::sleep(LOOK).await;
     }
     let left = grace.saturating_sub(begun.elapsed());
@@ -63,15 +60,6 @@ fn below_shell(processes: &[Process]) -> Vec<Pid> {
         .filter(|process| process.pid != 1 && !shells.contains(&process.pid))
         .filter_map(|process| Pid::from_raw(process.host_pid))
         .collect()
-}
-
-/// A process that ended stays as a zombie until its parent looks: that is not alive (proc(5), `stat`).
-fn is_alive(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let state = stat
-        .ok()
-        .and_then(|stat| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()));
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 #[cfg(test)]
