@@ -20,31 +20,33 @@ mod gc;
 pub mod handle;
 mod narrate;
 mod observe;
+mod pace;
 mod plan;
 mod probe;
+mod publish;
 mod routes;
 mod spec;
 #[cfg(test)]
 mod testing;
+mod turn;
 
 use crate::{
-    engine::{EngineError, EngineState, InstanceEngine},
+    engine::{EngineError, InstanceEngine},
     logs::{Ingest, LogStore},
 };
 use act::{Actor, Outcome, Voice};
 use crash::CrashHistory;
-use desired::{ControlState, DesiredApp, Result};
-use drain::{Departures, DrainLimits};
+use desired::{ControlState, Result};
+use drain::Departures;
 use futures_util::StreamExt;
 use gc::Orphans;
-use handle::{HandleEnds, InstanceState};
+use handle::HandleEnds;
 use narrate::Narrator;
-use observe::{Observed, Observer};
-use plan::{Input, Plan, Step, Why};
+use observe::Observer;
+use pace::SLOW;
 use probe::Prober;
-use pvdify_types::{Generation, InstanceId, RouteTable};
+use publish::Publisher;
 use std::{
-    collections::BTreeSet,
     io,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -57,17 +59,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Events come in bursts: one look for all.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// Between looks while something is about to change by itself.
-const FAST: Duration = Duration::from_millis(250);
-/// Between looks while something may change, and after a failure.
-const SLOW: Duration = Duration::from_secs(1);
-/// What started longer ago than this is looked at slowly.
-const YOUNG: Duration = Duration::from_secs(10);
-/// How long the first table waits for slow answers of what runs.
-const FIRST_ROUND: Duration = Duration::from_secs(3);
-/// Between looks at networks when nothing asks for one.
-const NETWORKS: Duration = Duration::from_secs(60);
-
 /// Times and limits; the default is what an installation uses.
 #[derive(Clone, Debug)]
 pub struct ReconcileOptions {
@@ -111,10 +102,7 @@ pub struct Reconciler {
     crashes: CrashHistory,
     departures: Departures,
     orphans: Orphans,
-    /// The last generation that was saved; `None` when that is not known.
-    generation: Option<Generation>,
-    /// Whether a table of this run is shown.
-    shown: bool,
+    publisher: Publisher,
     networks_looked: Option<Instant>,
     last_error: Option<String>,
 }
@@ -157,8 +145,7 @@ impl Reconciler {
             crashes: CrashHistory::default(),
             departures: Departures::default(),
             orphans: Orphans::default(),
-            generation: None,
-            shown: false,
+            publisher: Publisher::default(),
             networks_looked: None,
             last_error: None,
         })
@@ -215,188 +202,6 @@ impl Reconciler {
             let refused = matches!(error, EngineError::Refused(_));
             self.crashes
                 .start_failed(&key, refused, error.to_string(), SystemTime::now());
-        }
-    }
-
-    /// One look and all that follows from it; gives the time until the next.
-    async fn turn(&mut self) -> Result<Duration> {
-        let desired = self.state.load().await?;
-        let mut observed = match self.look(&desired).await {
-            Ok(observed) => observed,
-            Err(error) => {
-                self.fail_overdue(&desired, &error.to_string()).await?;
-                return Err(error);
-            }
-        };
-        if !self.shown {
-            self.prober.first_round(FIRST_ROUND).await;
-            observed = self.look(&desired).await?;
-        }
-        let now = SystemTime::now();
-        self.remember(&desired, &observed, now);
-        self.narrate(&desired, &observed).await;
-        let plan = self.plan(&desired, &observed, now);
-        self.publish(routes::build(&desired, &observed, &plan.retiring), &observed, now)
-            .await?;
-        self.ends
-            .observation
-            .send_replace(Arc::new(observed.to_public(self.crashes.waiting(now))));
-        let pause = self.pace(&desired, &observed, &plan, now);
-        let mut decided = false;
-        for step in plan.steps {
-            tracing::debug!(%step, "reconcile");
-            if let Step::Remove(instance, key, Why::Looping) = &step {
-                self.crashes.crashed(key, instance, now);
-            }
-            decided |= matches!(step, Step::Activate(..) | Step::Fail(..) | Step::RemoveNetwork(_));
-            self.actor.run(step).await?;
-        }
-        Ok(if decided { Duration::ZERO } else { pause })
-    }
-
-    async fn look(&mut self, desired: &[DesiredApp]) -> Result<Observed> {
-        let asked = desired.iter().any(|app| app.deleting) || !self.orphans.is_empty();
-        let due = self.networks_looked.is_none_or(|last| last.elapsed() >= NETWORKS);
-        let with_networks = asked || due;
-        let observed = self
-            .observer
-            .observe(&*self.engine, desired, &mut self.prober, with_networks)
-            .await?;
-        if with_networks {
-            self.networks_looked = Some(Instant::now());
-        }
-        let sources = observed
-            .instances
-            .iter()
-            .filter_map(|instance| instance.engine.log_source());
-        self.ingest.sync(sources.collect());
-        Ok(observed)
-    }
-
-    /// No release waits for ever on an engine that does not answer.
-    async fn fail_overdue(&self, desired: &[DesiredApp], error: &str) -> Result<()> {
-        let now = SystemTime::now();
-        for app in desired {
-            let overdue = app
-                .candidate
-                .as_ref()
-                .filter(|candidate| now >= candidate.deadline);
-            if let Some(candidate) = overdue {
-                let reason = format!("the container engine does not answer: {error}");
-                self.state
-                    .fail(&app.id, candidate.spec.version, reason, Vec::new())
-                    .await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, desired: &[DesiredApp], observed: &Observed, now: SystemTime) {
-        let wanted: Vec<_> = desired
-            .iter()
-            .flat_map(|app| {
-                let current = app.current.iter().map(|release| (release, &app.formation));
-                let candidate = app
-                    .candidate
-                    .iter()
-                    .map(|candidate| (&candidate.spec, &candidate.formation));
-                current
-                    .chain(candidate)
-                    .flat_map(|(release, formation)| spec::wanted(app, release, formation))
-            })
-            .collect();
-        self.crashes.observe(&observed.instances, &wanted, now);
-        self.orphans.observe(desired, observed, now);
-        let present: BTreeSet<InstanceId> = observed
-            .instances
-            .iter()
-            .map(|instance| instance.engine.id.clone())
-            .collect();
-        self.departures.retain(&present);
-    }
-
-    async fn narrate(&mut self, desired: &[DesiredApp], observed: &Observed) {
-        for told in self.narrator.look(&observed.instances, &self.actor.busy().ending) {
-            let deploying = desired.iter().any(|app| {
-                let candidate = app.candidate.as_ref().map(|candidate| candidate.spec.version);
-                app.id == told.key.app && candidate == Some(told.key.release)
-            });
-            if deploying && told.up {
-                let text = format!("{} is up", told.key.dyno());
-                self.state.progress(&told.key.app, told.key.release, text).await;
-            }
-            self.voice.say(&told.key, told.line);
-        }
-    }
-
-    fn plan(&self, desired: &[DesiredApp], observed: &Observed, now: SystemTime) -> Plan {
-        plan::plan(&Input {
-            desired,
-            observed,
-            now,
-            crashes: &self.crashes,
-            departures: &self.departures,
-            limits: DrainLimits {
-                longest: self.options.drain_limit,
-                no_router: self.options.router_wait,
-            },
-            report: self.ends.report.borrow().as_ref(),
-            orphans: &self.orphans,
-            busy: self.actor.busy(),
-        })
-    }
-
-    /// Shows a table that differs from the shown one, under the next generation.
-    async fn publish(&mut self, mut table: RouteTable, observed: &Observed, now: SystemTime) -> Result<()> {
-        {
-            let shown = self.ends.routes.borrow();
-            if self.shown && shown.hosts == table.hosts && shown.routes == table.routes {
-                return Ok(());
-            }
-        }
-        // Taken out while it is saved: after a failure nobody knows whether the number is used.
-        let last = match self.generation.take() {
-            Some(generation) => generation,
-            None => self.state.last_generation().await?,
-        };
-        table.generation = last.next();
-        self.state.save_generation(&table).await?;
-        self.generation = Some(table.generation);
-        let running_web: Vec<InstanceId> = observed
-            .instances
-            .iter()
-            .map(|instance| &instance.engine)
-            .filter(|engine| engine.key.process.is_web() && engine.state == EngineState::Running)
-            .map(|engine| engine.id.clone())
-            .collect();
-        self.departures.show(&table, &running_web, now);
-        self.shown = true;
-        self.ends.routes.send_replace(Arc::new(table));
-        Ok(())
-    }
-
-    fn pace(&self, desired: &[DesiredApp], observed: &Observed, plan: &Plan, now: SystemTime) -> Duration {
-        let starting = || {
-            let instances = observed.instances.iter();
-            instances.filter(|instance| instance.state() != InstanceState::Up)
-        };
-        let is_young = |started: Option<SystemTime>| {
-            started.is_none_or(|start| now.duration_since(start).is_ok_and(|age| age < YOUNG))
-        };
-        let busy = self.actor.busy();
-        if !plan.retiring.is_empty()
-            || !busy.starting.is_empty()
-            || starting().any(|instance| is_young(instance.engine.started_at))
-        {
-            FAST
-        } else if starting().next().is_some()
-            || desired.iter().any(|app| app.deleting || app.candidate.is_some())
-            || self.crashes.any_waits(now)
-            || !self.orphans.is_empty()
-        {
-            SLOW.min(self.options.tick)
-        } else {
-            self.options.tick
         }
     }
 }

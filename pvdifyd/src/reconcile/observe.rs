@@ -46,6 +46,16 @@ pub(super) struct Observed {
 }
 
 impl Observed {
+    /// The instances that requests may be open to.
+    pub(super) fn running_web(&self) -> Vec<InstanceId> {
+        self.instances
+            .iter()
+            .map(|instance| &instance.engine)
+            .filter(|engine| engine.key.process.is_web() && engine.state == EngineState::Running)
+            .map(|engine| engine.id.clone())
+            .collect()
+    }
+
     /// For the rest of pvdifyd; instances that wait after a crash are in no engine, but people ask for them.
     pub(super) fn to_public<'a>(
         &self,

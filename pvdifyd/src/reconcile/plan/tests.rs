@@ -1,10 +1,13 @@
 //! Every arrow of the plan, as text: what should run, what runs, then the steps and what retires.
 
 use super::{
-    super::testing::{app, at, formation, instance, key, observed, release},
+    super::{
+        desired::{Candidate, Readiness},
+        testing::{app, at, formation, instance, key, observed, release},
+    },
     *,
 };
-use crate::engine::EngineNetwork;
+use crate::engine::{EngineNetwork, EngineState};
 use pvdify_types::{Endpoint, Generation, Route, RouteTable};
 use std::time::Duration;
 

@@ -1,0 +1,130 @@
+//! What to do next: a function of what should run, what runs, the time, and nothing else.
+//!
+//! It plans one move at a time; after each the loop looks again, so a plan is never wrong for long and a
+//! restart of pvdifyd needs no other path. What always holds:
+//!
+//! - the current release is never touched because of a candidate: a candidate only ever starts beside it;
+//! - an instance is replaced new before old: the old one retires when its successor is ready;
+//! - what retires leaves the route table first and is stopped once nothing is open to it;
+//! - a candidate takes over when all its instances are ready, or fails as a whole.
+
+mod candidate;
+mod release;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub(super) use step::{Failure, Step, Why};
+
+use super::{
+    crash::CrashHistory,
+    desired::DesiredApp,
+    drain::{Departures, DrainLimits},
+    gc::Orphans,
+    observe::{Instance, Observed},
+};
+use crate::engine::InstanceKey;
+use candidate::plan_candidate;
+use pvdify_api::control::RouterReport;
+use pvdify_types::{AppId, InstanceId};
+use release::{plan_release, retire};
+use std::{collections::BTreeSet, time::SystemTime};
+
+/// All that a plan follows from.
+pub(super) struct Input<'a> {
+    pub(super) desired: &'a [DesiredApp],
+    pub(super) observed: &'a Observed,
+    pub(super) now: SystemTime,
+    pub(super) crashes: &'a CrashHistory,
+    pub(super) departures: &'a Departures,
+    pub(super) limits: DrainLimits,
+    pub(super) report: Option<&'a RouterReport>,
+    pub(super) orphans: &'a Orphans,
+    pub(super) busy: &'a Busy,
+}
+
+/// What is being done already.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Busy {
+    pub(super) starting: BTreeSet<InstanceKey>,
+    pub(super) ending: BTreeSet<InstanceId>,
+}
+
+/// The next moves, and what the route table must leave out.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) retiring: BTreeSet<InstanceId>,
+}
+
+/// Plans.
+pub(super) fn plan(input: &Input<'_>) -> Plan {
+    let mut plan = Plan::default();
+    for app in input.desired {
+        let mine = instances_of(input, &app.id);
+        if app.deleting {
+            plan_deleted(input, app, &mine, &mut plan);
+        } else {
+            plan_app(input, app, &mine, &mut plan);
+        }
+    }
+    for app in input.orphans.ripe(input.now) {
+        for instance in instances_of(input, app) {
+            retire(input, instance, &mut plan);
+        }
+        plan_networks(input, app, &mut plan);
+    }
+    plan
+}
+
+fn instances_of<'a>(input: &Input<'a>, app: &AppId) -> Vec<&'a Instance> {
+    let instances = input.observed.instances.iter();
+    instances
+        .filter(|instance| instance.engine.key.app == *app)
+        .collect()
+}
+
+fn plan_deleted(input: &Input<'_>, app: &DesiredApp, mine: &[&Instance], plan: &mut Plan) {
+    for instance in mine {
+        retire(input, instance, plan);
+    }
+    if plan_networks(input, &app.id, plan) {
+        plan.steps.push(Step::Forget(app.id.clone()));
+    }
+}
+
+/// Removes an app's networks once it has no instance; true when none is left.
+fn plan_networks(input: &Input<'_>, app: &AppId, plan: &mut Plan) -> bool {
+    let starting = input.busy.starting.iter().any(|key| key.app == *app);
+    let Some(networks) = input.observed.networks.as_ref().filter(|_| !starting) else {
+        return false;
+    };
+    if !instances_of(input, app).is_empty() {
+        return false;
+    }
+    let before = plan.steps.len();
+    let theirs = networks
+        .iter()
+        .filter(|network| network.app.as_ref() == Some(app));
+    plan.steps
+        .extend(theirs.map(|network| Step::RemoveNetwork(network.name.clone())));
+    plan.steps.len() == before
+}
+
+fn plan_app(input: &Input<'_>, app: &DesiredApp, mine: &[&Instance], plan: &mut Plan) {
+    let mut releases = BTreeSet::new();
+    if let Some(current) = &app.current {
+        releases.insert(current.version);
+        plan_release(input, app, current, &app.formation, mine, plan);
+    }
+    if let Some(candidate) = &app.candidate {
+        releases.insert(candidate.spec.version);
+        plan_candidate(input, app, candidate, mine, plan);
+    }
+    for instance in mine
+        .iter()
+        .filter(|instance| !releases.contains(&instance.engine.key.release))
+    {
+        retire(input, instance, plan);
+    }
+}

@@ -1,0 +1,55 @@
+//! The moves that a plan is made of, and how they read in the log.
+
+use crate::engine::{InstanceKey, InstanceSpec};
+use pvdify_types::{AppId, InstanceId, ReleaseVersion};
+use std::fmt;
+
+/// One move; each may be made twice and then changes nothing.
+#[derive(Clone, Debug)]
+pub(in crate::reconcile) enum Step {
+    Start(Box<InstanceSpec>),
+    /// SIGTERM, grace, SIGKILL, remove.
+    Stop(InstanceId, InstanceKey),
+    /// Kill and remove.
+    Remove(InstanceId, InstanceKey, Why),
+    Activate(AppId, ReleaseVersion),
+    Fail(AppId, ReleaseVersion, Failure),
+    RemoveNetwork(String),
+    Forget(AppId),
+}
+
+/// Why an instance is removed without a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::reconcile) enum Why {
+    /// Its monitor is gone.
+    Lost,
+    /// It does not run and nobody will start it.
+    Dead,
+    /// It crashes again and again.
+    Looping,
+}
+
+/// Why a candidate failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::reconcile) struct Failure {
+    pub(in crate::reconcile) reason: String,
+    /// Whose last lines tell more.
+    pub(in crate::reconcile) instance: Option<(InstanceId, InstanceKey)>,
+    /// Heroku's own words for the instance's log, when it has some.
+    pub(in crate::reconcile) platform_line: Option<String>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |key: &InstanceKey| format!("{} {} of {}", key.dyno(), key.release, key.app_name);
+        match self {
+            Self::Start(spec) => write!(f, "start {}", named(&spec.key)),
+            Self::Stop(id, key) => write!(f, "stop {} ({id})", named(key)),
+            Self::Remove(id, key, why) => write!(f, "remove {} ({id}): {why:?}", named(key)),
+            Self::Activate(app, version) => write!(f, "activate {version} of {app}"),
+            Self::Fail(app, version, failure) => write!(f, "fail {version} of {app}: {}", failure.reason),
+            Self::RemoveNetwork(name) => write!(f, "remove network {name}"),
+            Self::Forget(app) => write!(f, "forget {app}"),
+        }
+    }
+}
