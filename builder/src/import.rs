@@ -16,7 +16,7 @@ use oci_client::{
 };
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use pvdify_registry::{Kind, MAX_MANIFEST_BYTES, Reference as Stored, References, Repository, Store};
-use pvdify_types::Digest;
+use pvdify_types::{Digest, ImageName};
 use sha2::Digest as _;
 use std::{io, time::Duration};
 
@@ -34,10 +34,9 @@ const MAX_CONFIG: u64 = 4 * 1024 * 1024;
 pub(crate) async fn copy(
     store: &Store,
     repository: &Repository,
-    reference: &str,
+    image: &ImageName,
 ) -> Result<Digest, BuildError> {
-    let image = parse(reference)?;
-    let source = Source::new(image);
+    let source = Source::new(reference(image));
     let (mut digest, mut bytes) = source.manifest(&source.image).await?;
     if read(&source.image, &bytes)?.kind == Kind::Index {
         let chosen = choose_platform(&source.image, &bytes)?;
@@ -68,16 +67,15 @@ pub(crate) async fn copy(
     Ok(digest)
 }
 
-fn parse(text: &str) -> Result<Reference, BuildError> {
-    let refused =
-        |error: &dyn std::fmt::Display| BuildError::refused(format!("{text:?} is no image: {error}"));
-    let image: Reference = text.parse().map_err(|error| refused(&error))?;
-    // The parser is looser than the grammar of names.
-    image
-        .repository()
-        .parse::<Repository>()
-        .map_err(|error| refused(&error))?;
-    Ok(image)
+/// The client's own type, made of parts: its parser takes other texts than ours.
+fn reference(image: &ImageName) -> Reference {
+    let (registry, repository) = (image.registry().to_owned(), image.repository());
+    let (tag, digest) = (image.tag().map(str::to_owned), image.digest());
+    match (tag, digest.map(ToString::to_string)) {
+        (Some(tag), Some(digest)) => Reference::with_tag_and_digest(registry, repository, tag, digest),
+        (None, Some(digest)) => Reference::with_digest(registry, repository, digest),
+        (tag, None) => Reference::with_tag(registry, repository, tag.unwrap_or_else(|| "latest".to_owned())),
+    }
 }
 
 fn read(image: &Reference, bytes: &[u8]) -> Result<References, BuildError> {

@@ -40,7 +40,7 @@ use description::Description;
 use dockerfile::{Dockerfile, Foreign};
 use podman::{Libpod, RegistryAuth};
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
-use pvdify_types::{AppName, BuildId, Digest, ImageRef, ProcessType};
+use pvdify_types::{AppName, BuildId, Digest, ImageName, ImageRef, ProcessType};
 use source::Source;
 use std::{
     collections::BTreeMap,
@@ -144,18 +144,14 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::build`].
-    pub async fn import(&self, app: &AppName, reference: &str) -> Result<Built, BuildError> {
+    pub async fn import(&self, app: &AppName, image: &ImageName) -> Result<Built, BuildError> {
         self.check_disk()?;
         let _working = self.work.begin().await;
         let repository = Repository::from(app);
-        let copy = import::copy(&self.store, &repository, reference);
+        let copy = import::copy(&self.store, &repository, image);
         let digest = tokio::time::timeout(self.config.limits.timeout, copy)
             .await
-            .unwrap_or_else(|_| {
-                Err(BuildError::unavailable(format!(
-                    "fetching {reference} took too long"
-                )))
-            })?;
+            .unwrap_or_else(|_| Err(BuildError::unavailable(format!("fetching {image} took too long"))))?;
         let (image, exposed_port) = self.stored(app, &digest).await?;
         Ok(Description::read(&Source::default())?.with(image, exposed_port))
     }

@@ -33,6 +33,9 @@ async fn the_command_line_answers_bad_input_with_one_line() {
         &["domains:add", "demo", "a_b.com"],
         &["domains:add", "demo", "other.localhost"],
         &["deploy", "demo", "--image", "UPPER case"],
+        &["deploy", "demo", "--image", "Team/Tool"],
+        &["deploy", "demo", "--image", "tool:1:2"],
+        &["deploy", "demo", "--image", "tool@sha256:abc"],
         &["rollback", "demo"],
     ];
     for args in table {
@@ -46,19 +49,14 @@ async fn the_command_line_answers_bad_input_with_one_line() {
         assert_eq!(errors, 1, "{args:?}: {}", out.stderr);
         assert!(out.stderr.lines().count() <= 4, "{args:?}: {}", out.stderr);
     }
+    let demo = "demo".parse().unwrap();
+    assert!(platform.api().releases(&demo).await.unwrap().is_empty());
     let apps = platform.api().apps().await.unwrap();
     assert_eq!(
         apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(),
         ["demo"]
     );
-    assert!(
-        platform
-            .api()
-            .config(&"demo".parse().unwrap())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(platform.api().config(&demo).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use crate::harness::{Bench, registry};
 use pvdify_builder::BuildError;
 use pvdify_registry::{Reference, Repository, Store};
-use pvdify_types::Digest;
+use pvdify_types::{Digest, ImageName};
 use serde_json::json;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -15,6 +15,10 @@ fn own_architecture() -> &'static str {
         "aarch64" => "arm64",
         other => other,
     }
+}
+
+fn named(text: &str) -> ImageName {
+    text.parse().unwrap()
 }
 
 async fn blob(store: &Store, name: &Repository, content: &[u8]) -> (Digest, u64) {
@@ -71,7 +75,7 @@ async fn a_tag_is_resolved_once_and_the_published_digest_kept() {
     let (digest, _) = image(&store, "public/app", "v1", own_architecture()).await;
     let app = "demo".parse().unwrap();
     let reference = format!("{address}/public/app:v1");
-    let built = bench.builder.import(&app, &reference).await.unwrap();
+    let built = bench.builder.import(&app, &named(&reference)).await.unwrap();
     assert_eq!(built.image.digest, digest);
     assert_eq!(built.exposed_port, Some(3000));
     assert_eq!(built.processes.len(), 1);
@@ -110,7 +114,7 @@ async fn of_several_platforms_this_servers_is_taken() {
     let import = |tag: &'static str| {
         let reference = format!("{address}/public/app:{tag}");
         let (builder, app) = (&bench.builder, &app);
-        async move { builder.import(app, &reference).await }
+        async move { builder.import(app, &named(&reference)).await }
     };
     assert_eq!(import("all").await.unwrap().image.digest, own.0);
     for tag in ["foreign", "other"] {
@@ -152,15 +156,8 @@ async fn an_image_that_can_not_be_had_is_told_in_one_line() {
     ];
     for (reference, expected) in table {
         assert_eq!(
-            bench.builder.import(&app, &reference).await.unwrap_err(),
+            bench.builder.import(&app, &named(&reference)).await.unwrap_err(),
             expected
-        );
-    }
-    for bad in ["", "UPPER/x", "a b", "--x"] {
-        let error = bench.builder.import(&app, bad).await.unwrap_err();
-        assert!(
-            matches!(&error, BuildError::Refused(text) if text.contains("is no image")),
-            "{error}"
         );
     }
     assert_eq!(bench.store.repositories().await.unwrap(), []);
@@ -184,7 +181,7 @@ async fn a_registry_that_sends_other_bytes_than_announced_is_refused() {
     std::fs::write(store.blob_path(&layers[1]).unwrap(), b"other bytes").unwrap();
     let app = "demo".parse().unwrap();
     let reference = format!("{address}/public/app:v1");
-    bench.builder.import(&app, &reference).await.unwrap_err();
+    bench.builder.import(&app, &named(&reference)).await.unwrap_err();
     let own = Repository::from(&app);
     assert!(!bench.store.has_blob(&own, &layers[1]).await.unwrap());
 }

@@ -3,7 +3,7 @@
 //! `boot` gives them the builder crate; tests give them a scripted one.
 
 use async_trait::async_trait;
-use pvdify_types::{AppName, BuildId, ImageRef, ProcessType};
+use pvdify_types::{AppName, BuildId, ImageName, ImageRef, ProcessType};
 use std::{collections::BTreeMap, path::PathBuf};
 use tokio::sync::mpsc;
 
@@ -53,6 +53,6 @@ pub trait Images: Send + Sync {
         request: BuildRequest,
         output: mpsc::Sender<String>,
     ) -> Result<BuiltImage, ImageError>;
-    /// Resolves a reference (tag or digest) once and copies its content into our own registry.
-    async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError>;
+    /// Resolves a name (its tag or digest) once and copies its content into our own registry.
+    async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError>;
 }

@@ -12,7 +12,7 @@ use crate::store::{
 };
 use futures_util::Stream;
 use pvdify_api::releases::{self as wire, ReleaseEvent};
-use pvdify_types::{AppId, AppName, ReleaseCause, ReleaseStatus, ReleaseVersion};
+use pvdify_types::{AppId, AppName, ImageName, ReleaseCause, ReleaseStatus, ReleaseVersion};
 
 impl Acting {
     /// An app's releases, newest first.
@@ -75,19 +75,18 @@ impl Acting {
     /// task that outlives the caller.
     ///
     /// # Errors
-    /// When refused, unknown, or the text is no image reference.
-    pub async fn deploy_image(&self, name: &AppName, reference: &str) -> Result<wire::Release> {
+    /// When refused or unknown.
+    pub async fn deploy_image(&self, name: &AppName, image: ImageName) -> Result<wire::Release> {
         self.may(Action::Deploy)?;
-        check_reference(reference)?;
         let (wanted, user) = (name.clone(), self.user().to_owned());
         let new = New {
             status: ReleaseStatus::Building,
             cause: ReleaseCause::Deploy,
-            reference: reference.to_owned(),
+            reference: image.to_string(),
             code: None,
             config_version: pvdify_types::ConfigVersion(0),
             config_before: None,
-            description: format!("Deploy {}", shorten(reference)),
+            description: format!("Deploy {}", image.short()),
             user,
         };
         let (id, release) = self
@@ -100,9 +99,8 @@ impl Acting {
             })
             .await?;
         self.app.announce(&id, &release);
-        let (app, reference, name) = (self.app.clone(), reference.to_owned(), name.clone());
-        let version = release.version;
-        tokio::spawn(async move { app.import(id, name, version, reference).await });
+        let (app, name, version) = (self.app.clone(), name.clone(), release.version);
+        tokio::spawn(async move { app.import(id, name, version, image).await });
         // The interface promises `pending` for an accepted release; that the image is on its way is a detail.
         Ok(wire::Release {
             status: ReleaseStatus::Pending,
@@ -112,11 +110,11 @@ impl Acting {
 }
 
 impl App {
-    async fn import(&self, id: AppId, name: AppName, version: ReleaseVersion, reference: String) {
+    async fn import(&self, id: AppId, name: AppName, version: ReleaseVersion, image: ImageName) {
         let feed = self.inner.progress.feed(&id, version);
-        feed.push(format!("Fetching {reference}"));
+        feed.push(format!("Fetching {image}"));
         let limit = self.settings().limits.import_time;
-        let fetched = tokio::time::timeout(limit, self.inner.images.import(&name, &reference)).await;
+        let fetched = tokio::time::timeout(limit, self.inner.images.import(&name, &image)).await;
         let outcome = match fetched {
             Ok(Ok(built)) => self.imported(&id, version, built).await,
             Ok(Err(error)) => {
@@ -124,7 +122,7 @@ impl App {
                     .await
             }
             Err(_) => {
-                let reason = format!("fetching {reference} took longer than {} s", limit.as_secs());
+                let reason = format!("fetching {image} took longer than {} s", limit.as_secs());
                 self.fail_release(&id, version, reason, Vec::new()).await
             }
         };
@@ -305,44 +303,5 @@ pub(super) fn face(release: Release) -> wire::Release {
         user: release.user,
         failure: release.failure,
         created_at: as_date(release.created_at),
-    }
-}
-
-/// The grammar of a reference allows 255 characters of name, a tag of 128 and a digest of 71, and two marks between.
-const MAX_REFERENCE: usize = 255 + 1 + 128 + 1 + 71;
-
-fn check_reference(reference: &str) -> Result<()> {
-    if reference.is_empty() {
-        return Err(Error::Invalid("an image reference can't be empty".into()));
-    }
-    if reference.len() > MAX_REFERENCE {
-        return Err(Error::Invalid(format!(
-            "an image reference has at most {MAX_REFERENCE} characters, this one has {}",
-            reference.len()
-        )));
-    }
-    if reference.contains("://") {
-        return Err(Error::InvalidWithHint {
-            message: "an image reference has no scheme".into(),
-            hint: "leave out what stands before ://".into(),
-        });
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@');
-    if let Some(bad) = reference.chars().find(|c| !plain(*c)) {
-        return Err(Error::Invalid(format!("an image reference can't hold {bad:?}")));
-    }
-    if !reference.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return Err(Error::Invalid(
-            "an image reference starts with a letter or digit".into(),
-        ));
-    }
-    Ok(())
-}
-
-/// A digest by its first twelve digits.
-fn shorten(reference: &str) -> String {
-    match reference.split_once("@sha256:") {
-        Some((name, hex)) => format!("{name}@sha256:{}", hex.chars().take(12).collect::<String>()),
-        None => reference.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use pvdify_builder::{BuildError, Builder, Built};
-use pvdify_types::{AppName, InstallationId};
+use pvdify_types::{AppName, ImageName, InstallationId};
 use std::path::Path;
 use tokio::sync::mpsc;
 
@@ -69,8 +69,8 @@ impl Images for BuilderImages {
         built.map(pass_on).map_err(explain)
     }
 
-    async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError> {
-        self.0.import(app, reference).await.map(pass_on).map_err(explain)
+    async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError> {
+        self.0.import(app, image).await.map(pass_on).map_err(explain)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::{
     Web,
-    error::Answer,
+    error::{Answer, Refusal},
     extract::{AppPath, Caller},
     json::{JsonBody, OptionalJson},
     sse,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use pvdify_api::releases::{CreateRelease, Release, Rollback};
+use pvdify_types::{ImageName, image_name::ImageNameError};
 
 pub(super) async fn list(Caller(caller): Caller, path: AppPath) -> Answer<Json<Vec<Release>>> {
     Ok(Json(caller.releases(&path.name).await?))
@@ -19,8 +20,15 @@ pub(super) async fn create(
     path: AppPath,
     JsonBody(body): JsonBody<CreateRelease>,
 ) -> Answer<(StatusCode, Json<Release>)> {
-    let release = caller.deploy_image(&path.name, &body.image).await?;
+    let image: ImageName = body.image.parse().map_err(|error| no_image(&error))?;
+    let release = caller.deploy_image(&path.name, image).await?;
     Ok((StatusCode::CREATED, Json(release)))
+}
+
+/// A name that can't be read makes no release.
+fn no_image(error: &ImageNameError) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "invalid_image", error.to_string())
+        .hint("name it as registry.example.com/team/tool:1.2")
 }
 
 pub(super) async fn show(Caller(caller): Caller, path: AppPath) -> Answer<Json<Release>> {

@@ -246,6 +246,13 @@ async fn settings_and_images() {
         image("image shell", "x; id"),
         image("image URL", "https://example.com/x"),
         image("image too long", &"x".repeat(1000)),
+        image("image upper case", "Team/Tool"),
+        image("image empty tag", "x:"),
+        image("image two tags", "x:1:2"),
+        image("image half a digest", "x@sha256:abc"),
+        image("image traversal", "registry.example.com/../x"),
+        image("image empty part", "a//b"),
+        image("image port", "registry.example.com:99999/x"),
         json(
             "image unknown app",
             Method::POST,
@@ -272,11 +279,18 @@ async fn settings_and_images() {
         path is no path: 422 invalid_params: healthcheck.path starts with / and has at most 1024 printable ASCII characters without spaces, not "up"
         path splits the request: 422 invalid_params: healthcheck.path starts with / and has at most 1024 printable ASCII characters without spaces, not "/ HTTP/1.1\r\nX: y"
         new name: 422 invalid_params: the body does not fit: unknown field `name`, expected one of `environment`, `bind_port`, `resources`, `healthcheck` at line 1 column 7
-        image empty: 422 invalid_params: an image reference can't be empty
-        image an option: 422 invalid_params: an image reference starts with a letter or digit
-        image shell: 422 invalid_params: an image reference can't hold ';'
-        image URL: 422 invalid_params: an image reference has no scheme [leave out what stands before ://]
-        image too long: 422 invalid_params: an image reference has at most 456 characters, this one has 1000
+        image empty: 400 invalid_image: an image name can't be empty [name it as registry.example.com/team/tool:1.2]
+        image an option: 400 invalid_image: an image name starts with a letter or digit, not with '-' [name it as registry.example.com/team/tool:1.2]
+        image shell: 400 invalid_image: an image name can't hold ';' [name it as registry.example.com/team/tool:1.2]
+        image URL: 400 invalid_image: an image name has no scheme: leave out "https://" [name it as registry.example.com/team/tool:1.2]
+        image too long: 400 invalid_image: an image name has at most 456 characters, this one has 1000 [name it as registry.example.com/team/tool:1.2]
+        image upper case: 400 invalid_image: a repository is lower case: try "team/tool" [name it as registry.example.com/team/tool:1.2]
+        image empty tag: 400 invalid_image: "" is no tag: it has 1 to 128 letters, digits, '_', '.' and '-', and starts with neither '.' nor '-' [name it as registry.example.com/team/tool:1.2]
+        image two tags: 400 invalid_image: "x:1" is no part of a repository: it holds a-z and 0-9, joined by '.', '_', '__' or hyphens [name it as registry.example.com/team/tool:1.2]
+        image half a digest: 400 invalid_image: a digest is "sha256:" and 64 lower-case hex digits [name it as registry.example.com/team/tool:1.2]
+        image traversal: 400 invalid_image: ".." is no part of a repository: it holds a-z and 0-9, joined by '.', '_', '__' or hyphens [name it as registry.example.com/team/tool:1.2]
+        image empty part: 400 invalid_image: "a//b" has an empty part beside a slash [name it as registry.example.com/team/tool:1.2]
+        image port: 400 invalid_image: "registry.example.com:99999" is no registry: give a host name or an IP address, and a port where it has one [name it as registry.example.com/team/tool:1.2]
         image unknown app: 404 not_found: there is no app "nobody" [list the apps with pvdify apps]
         nothing to return to: 409 conflict: demo has no earlier release to return to [name one: pvdify rollback demo VERSION]
         nothing to restart: 409 nothing_deployed: nothing was deployed to demo yet [push with git, or give an image: pvdify deploy demo --image IMAGE]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use pvdify_api::{apps::CreateApp, keys::AddKey, releases::CreateRelease};
 use pvdify_client::Client;
 use pvdify_types::{
-    AppName, Generation, ImageRef, ProcessType, ReleaseStatus, ReleaseVersion, Route, RouteTable,
+    AppName, Generation, ImageName, ImageRef, ProcessType, ReleaseStatus, ReleaseVersion, Route, RouteTable,
 };
 use pvdifyd::{
     app::{
@@ -96,8 +96,8 @@ impl Images for ScriptedImages {
         output.send(format!("-----> Building {source}")).await.unwrap();
         self.image(&request.app, &source).await
     }
-    async fn import(&self, app: &AppName, reference: &str) -> Result<BuiltImage, ImageError> {
-        self.image(app, reference).await
+    async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError> {
+        self.image(app, &image.to_string()).await
     }
 }
 
