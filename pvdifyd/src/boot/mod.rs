@@ -289,6 +289,7 @@ async fn start_control(
 
     let http_settings = HttpSettings {
         dev: config.dev,
+        names: config.api_names(),
         static_dir: config.static_dir.clone(),
     };
     let api_router = http::api_router(app.clone(), http_settings);

@@ -6,6 +6,7 @@
 mod ca;
 mod raw;
 
+use pvdify_types::{Hostname, name::HostnameError};
 use raw::Raw;
 use std::{
     net::SocketAddr,
@@ -30,6 +31,8 @@ pub struct Config {
     pub registry_listen: SocketAddr,
     /// Apps answer at `NAME.<domain>`.
     pub domain: String,
+    /// Names that the API and the dashboard answer to besides those that [`Config::api_names`] adds.
+    pub api_hosts: Vec<String>,
     /// Everything that must survive.
     pub state_dir: PathBuf,
     /// The key that seals config vars, mode 0600.
@@ -115,6 +118,7 @@ impl Config {
             http_listen: raw.parse_or("http_listen", if dev { "127.0.0.1:8080" } else { "0.0.0.0:80" })?,
             registry_listen: raw.parse_or("registry_listen", "127.0.0.1:5000")?,
             domain: parse_domain(&raw.or("domain", "localhost"))?,
+            api_hosts: parse_hosts(&raw.or("api_hosts", ""))?,
             key_file,
             state_dir,
             log_level: raw.or("log_level", "info"),
@@ -137,6 +141,12 @@ impl Config {
         if !self.dev {
             return Ok(());
         }
+        if !self.api_hosts.is_empty() {
+            return Err(problem(
+                "PVDIFY_API_HOSTS",
+                "--dev needs no token, so it answers to localhost alone: start without --dev to have other names",
+            ));
+        }
         for (name, address) in [
             ("PVDIFY_LISTEN", self.listen),
             ("PVDIFY_SSH_LISTEN", self.ssh_listen),
@@ -158,6 +168,14 @@ impl Config {
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.state_dir.join("run/control.sock")
+    }
+
+    /// Every name that the API and the dashboard of a server answer to; `localhost` and addresses go without
+    /// saying.
+    #[must_use]
+    pub fn api_names(&self) -> Vec<String> {
+        let own = [self.domain.clone(), format!("pvdify.{}", self.domain)];
+        own.into_iter().chain(self.api_hosts.iter().cloned()).collect()
     }
 
     /// Where a browser finds an app of this name: `http://NAME.DOMAIN[:PORT]`.
@@ -185,10 +203,35 @@ fn parse_domain(text: &str) -> Result<String, ConfigError> {
     if text == "localhost" {
         return Ok(text.to_owned());
     }
-    match pvdify_types::Hostname::parse_typed(text) {
+    match Hostname::parse_typed(text) {
         Ok(domain) => Ok(domain.into()),
         Err(error) => Err(problem("PVDIFY_DOMAIN", error.to_string())),
     }
+}
+
+/// Names separated by commas; those of a local network may have one part.
+fn parse_hosts(text: &str) -> Result<Vec<String>, ConfigError> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let host = |name: &str| match Hostname::parse_typed(name) {
+        // What holds for a part of a longer name holds for the only one.
+        Err(HostnameError::OneLabel) => {
+            Hostname::parse_typed(&format!("{name}.internal")).map(|_| name.to_ascii_lowercase())
+        }
+        other => other.map(String::from),
+    };
+    let refused = |name: &str, error: HostnameError| {
+        let shown: String = name.chars().take(100).collect();
+        problem(
+            "PVDIFY_API_HOSTS",
+            format!("{shown:?} is no name of a host: {error}"),
+        )
+    };
+    text.split(',')
+        .map(str::trim)
+        .map(|name| host(name).map_err(|error| refused(name, error)))
+        .collect()
 }
 
 /// Parts of a minute are fine, as in 0.5.
@@ -245,6 +288,7 @@ mod tests {
         assert!(config.state_dir.ends_with(".pvdify") && config.state_dir.is_absolute());
         assert_eq!(config.web_url("demo"), "http://demo.localhost:8080");
         assert!(load(true, &[("PVDIFY_LISTEN", "0.0.0.0:9443")]).is_err());
+        assert!(load(true, &[("PVDIFY_API_HOSTS", "ops.example.com")]).is_err());
     }
 
     #[test]
@@ -253,6 +297,19 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:9443");
         assert_eq!(config.ssh_listen.to_string(), "0.0.0.0:2222");
         assert_eq!(config.web_url("demo"), "http://demo.apps.example.com");
+    }
+
+    #[test]
+    fn a_servers_api_has_the_names_of_its_domain_and_those_that_are_listed() {
+        let domain = ("PVDIFY_DOMAIN", "apps.example.com");
+        let config = load(false, &[domain]).unwrap();
+        assert_eq!(
+            config.api_names(),
+            ["apps.example.com", "pvdify.apps.example.com"]
+        );
+        let listed = ("PVDIFY_API_HOSTS", "Ops.Example.com , intranet");
+        let config = load(false, &[domain, listed]).unwrap();
+        assert_eq!(config.api_names()[2..], ["ops.example.com", "intranet"]);
     }
 
     #[test]
@@ -281,6 +338,18 @@ mod tests {
             (
                 ("PVDIFY_DOMAIN", "a_b.c"),
                 "PVDIFY_DOMAIN: a domain holds only letters, digits, hyphens and dots, not '_'",
+            ),
+            (
+                ("PVDIFY_API_HOSTS", "ops.example.com,"),
+                "PVDIFY_API_HOSTS: \"\" is no name of a host: a domain can't be empty",
+            ),
+            (
+                ("PVDIFY_API_HOSTS", "ops.example.com:9443"),
+                "PVDIFY_API_HOSTS: \"ops.example.com:9443\" is no name of a host: a domain is a host name alone: leave out the port",
+            ),
+            (
+                ("PVDIFY_API_HOSTS", "-a"),
+                "PVDIFY_API_HOSTS: \"-a\" is no name of a host: a part of a domain can't start or end with a hyphen: \"-a\"",
             ),
             (
                 ("PVDIFY_BUILD_CA", "/no/such.pem"),

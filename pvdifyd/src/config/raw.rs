@@ -4,12 +4,13 @@ use super::{ConfigError, problem};
 use std::{collections::BTreeMap, path::Path, str::FromStr};
 
 /// Every name there is; a file with another is refused.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "listen",
     "ssh_listen",
     "http_listen",
     "registry_listen",
     "domain",
+    "api_hosts",
     "state_dir",
     "key_file",
     "log_level",

@@ -7,6 +7,7 @@
 use super::{
     Web,
     error::{Answer, Refusal},
+    hosts,
 };
 use crate::app::{Principal, tokens::Presented};
 use axum::{
@@ -15,7 +16,6 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use pvdify_types::route::host_without_port;
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
@@ -85,7 +85,7 @@ async fn with_token(web: &Web, token: &str, peer: Option<IpAddr>) -> Answer<Prin
 fn without_token(web: &Web, headers: &HeaderMap, peer: Option<IpAddr>) -> Answer<Principal> {
     let local = web.settings.dev && peer.is_some_and(|peer| peer.is_loopback());
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let Some(host) = host.filter(|host| local && is_loopback_name(host)) else {
+    let Some(host) = host.filter(|host| local && hosts::is_loopback(host)) else {
         return Err(unauthorised("this needs a token"));
     };
     match headers
@@ -117,41 +117,6 @@ fn since(millis: i64) -> String {
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
-}
-
-/// A `--dev` server answers to loopback names alone.
-pub(super) async fn check_host(State(web): State<Web>, request: Request, next: Next) -> Answer<Response> {
-    if web.settings.dev {
-        // An absolute request line overrides the Host header (RFC 9112 section 3.2.2): both must fit.
-        let line = request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str().to_owned());
-        let host = request
-            .headers()
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        let fits = host.is_some_and(is_loopback_name) && line.as_deref().is_none_or(is_loopback_name);
-        if !fits {
-            return Err(Refusal::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "wrong_host",
-                "this server answers to localhost alone",
-            )
-            .hint("start it without --dev to reach it by another name"));
-        }
-    }
-    Ok(next.run(request).await)
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    let name = host_without_port(host);
-    let name = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-        .unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// URLs stand in logs, histories and referrers.
@@ -197,34 +162,5 @@ impl Strangers {
         }
         *count += 1;
         *count > MAX_STRANGERS
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_names_are_loopback() {
-        for good in [
-            "localhost",
-            "LOCALHOST:9443",
-            "127.0.0.1",
-            "127.9.9.9:1",
-            "[::1]:9443",
-            "[::1]",
-        ] {
-            assert!(is_loopback_name(good), "{good}");
-        }
-        for bad in [
-            "",
-            "demo.localhost",
-            "localhost.evil.com",
-            "10.0.0.1",
-            "0.0.0.0",
-            "127.0.0.1.evil.com",
-        ] {
-            assert!(!is_loopback_name(bad), "{bad}");
-        }
     }
 }

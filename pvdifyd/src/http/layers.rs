@@ -1,6 +1,6 @@
 //! What every request of the API passes through, outermost first.
 
-use super::{Web, auth, error};
+use super::{Web, auth, error, hosts};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -18,7 +18,7 @@ const BODY_LIMIT: usize = 1 << 20;
 pub(super) fn around(routes: Router<Web>, web: &Web) -> Router<Web> {
     routes
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn_with_state(web.clone(), auth::check_host))
+        .layer(from_fn_with_state(web.clone(), hosts::check))
         .layer(from_fn(auth::refuse_token_in_query))
         .layer(from_fn(security_headers))
         .layer(CatchPanicLayer::custom(panicked))

@@ -12,6 +12,7 @@ mod domains;
 mod error;
 mod extract;
 mod health;
+mod hosts;
 mod json;
 mod keys;
 mod layers;
@@ -33,8 +34,10 @@ use tokio::net::TcpListener;
 /// How the API is served.
 #[derive(Clone, Debug, Default)]
 pub struct HttpSettings {
-    /// Loopback peers need no token.
+    /// Loopback peers need no token, and it answers to loopback names alone.
     pub dev: bool,
+    /// The names that it answers to without `dev`, besides `localhost` and addresses.
+    pub names: Vec<String>,
     /// A dashboard in a folder instead of the built-in one.
     pub static_dir: Option<PathBuf>,
 }
@@ -44,6 +47,7 @@ pub struct HttpSettings {
 struct Web {
     app: App,
     settings: Arc<HttpSettings>,
+    hosts: Arc<hosts::Hosts>,
     strangers: Arc<auth::Strangers>,
     ui: Arc<AdminUi>,
 }
@@ -52,6 +56,7 @@ impl Web {
     fn new(app: App, settings: HttpSettings) -> Self {
         Self {
             app,
+            hosts: Arc::new(hosts::Hosts::new(settings.dev, &settings.names)),
             ui: Arc::new(AdminUi::new(settings.static_dir.clone())),
             settings: Arc::new(settings),
             strangers: Arc::default(),

@@ -5,6 +5,10 @@ use pvdify_api::ErrorBody;
 use pvdifyd::app::{Scope, tokens};
 use reqwest::{RequestBuilder, StatusCode, header};
 use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 async fn installed() -> Server {
     Server::with(Options {
@@ -214,6 +218,77 @@ async fn a_dev_server_needs_no_token_on_loopback_but_trusts_no_page_and_no_other
         answer(apps(&server).header(header::ORIGIN, &server.url)).await.0,
         200
     );
+}
+
+#[tokio::test]
+async fn a_server_answers_to_its_own_names_and_addresses_alone() {
+    let server = installed().await;
+    let token = server.token(Scope::Read).await;
+    let to = |path: &str, host: &str| {
+        let request = reqwest::Client::new().get(format!("{}{path}", server.url));
+        request.header(header::HOST, host).bearer_auth(&token)
+    };
+    for host in [
+        "apps.example.com",
+        "PVDIFY.apps.example.com:9443",
+        "localhost",
+        "192.0.2.7:9443",
+        "[2001:db8::1]",
+    ] {
+        assert_eq!(answer(to("/api/v1/apps", host)).await.0, 200, "{host}");
+    }
+    let before = server.dump();
+    for host in [
+        "evil.example",
+        "demo.apps.example.com",
+        "apps.example.com.evil.example",
+        "",
+    ] {
+        // Also for the dashboard, the document and what is not there.
+        for path in ["/api/v1/apps", "/", "/api/v1/openapi.json", "/nothing"] {
+            let response = to(path, host).send().await.unwrap();
+            assert_eq!(response.status(), 421, "{host}{path}");
+            let body: ErrorBody = response.json().await.unwrap();
+            assert_eq!(body.code, "wrong_host");
+            assert_eq!(
+                body.error,
+                format!("this server does not answer to {host:?}"),
+                "{path}"
+            );
+            assert!(body.hint.contains("PVDIFY_API_HOSTS"), "{}", body.hint);
+        }
+        for path in ["/health", "/api/v1/health"] {
+            assert_eq!(answer(to(path, host)).await.0, 200, "{host}{path}");
+        }
+    }
+    assert_eq!(server.dump(), before);
+}
+
+#[tokio::test]
+async fn every_host_that_a_request_names_is_looked_at() {
+    let server = installed().await;
+    let token = server.token(Scope::Read).await;
+    let ours = "Host: apps.example.com\r\n";
+    for (what, target, hosts) in [
+        (
+            "a second one",
+            "/api/v1/apps",
+            format!("{ours}Host: evil.example\r\n"),
+        ),
+        ("the line's", "http://evil.example/api/v1/apps", ours.to_owned()),
+        ("none", "/api/v1/apps", String::new()),
+    ] {
+        let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap())
+            .await
+            .unwrap();
+        let request = format!(
+            "GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 421"), "{what}: {answer}");
+    }
 }
 
 #[tokio::test]

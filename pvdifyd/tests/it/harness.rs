@@ -179,6 +179,7 @@ impl Server {
 
         let settings = HttpSettings {
             dev: options.dev,
+            names: vec!["apps.example.com".into(), "pvdify.apps.example.com".into()],
             static_dir: options.static_dir,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
