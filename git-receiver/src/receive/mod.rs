@@ -6,6 +6,7 @@ mod pack;
 pub(crate) mod pktline;
 mod refs;
 mod request;
+mod seal;
 
 pub(crate) use advertise::advertisement;
 pub(crate) use pack::open;
@@ -24,9 +25,15 @@ pub(crate) struct Received {
     pub(crate) unpacked: Result<(), String>,
 }
 
+/// An input that can say what has come without waiting for it.
+pub(crate) trait Arriving: Read {
+    /// Whether a read would give bytes at once.
+    fn has_arrived(&mut self) -> bool;
+}
+
 /// Reads one push off `input`. Its objects are in the quarantine, whole, checked and synced, or not at all.
 pub(crate) fn receive(
-    mut input: impl Read,
+    mut input: impl Arriving,
     quarantine: &Quarantine,
     limits: &Limits,
     stop: &AtomicBool,
@@ -41,13 +48,16 @@ pub(crate) fn receive(
 }
 
 fn unpack(
-    input: impl Read,
+    mut input: impl Arriving,
     quarantine: &Quarantine,
     limits: &Limits,
     stop: &AtomicBool,
 ) -> Result<(), CheckError> {
-    pack::ingest(input, quarantine, limits)?;
+    pack::ingest(&mut input, quarantine, limits)?;
     check::check(quarantine, limits, stop)?;
+    if input.has_arrived() {
+        return Err(pack::PackError::Trailing.into());
+    }
     quarantine
         .sync()
         .map_err(|error| pack::PackError::from(&error).into())

@@ -1,5 +1,11 @@
 //! Takes the pack off the wire into a quarantine, bounded in bytes, in memory and in patience.
+//!
+//! Bytes behind the pack belong to nothing and refuse it, as far as they have come: the next read, which alone
+//! could tell that no more come, would wait for ever for a client that keeps its side open until it has our
+//! report, as most but git itself do. What comes later is never read. gix reads ahead and drops what it read
+//! too much, so the end is told from the checksum: it is of all that came before the last twenty bytes.
 
+use super::seal::{CHECKSUM, Seal};
 use crate::{config::Limits, repo::Quarantine};
 use gix_pack::Bundle;
 use std::{
@@ -29,6 +35,8 @@ pub(crate) enum PackError {
     Storage,
     #[error("the pack is damaged ({0}); nothing was changed")]
     Corrupt(String),
+    #[error("more bytes follow the pack's end; nothing was changed")]
+    Trailing,
 }
 
 impl From<&io::Error> for PackError {
@@ -40,14 +48,13 @@ impl From<&io::Error> for PackError {
     }
 }
 
-/// Reads exactly one pack, completes it if it is thin, and writes it with its index into the quarantine.
+/// A pack without objects, which a ref to known ones comes with.
+const EMPTY_PACK: u64 = 12 + CHECKSUM as u64;
+
+/// Reads one pack, completes it if it is thin, and writes it with its index into the quarantine.
 pub(crate) fn ingest(input: impl Read, quarantine: &Quarantine, limits: &Limits) -> Result<(), PackError> {
     let objects = open_objects(quarantine)?;
-    let mut metered = Metered {
-        inner: BufReader::with_capacity(64 * 1024, input),
-        left: limits.pack_bytes,
-        stopped: None,
-    };
+    let mut metered = Metered::new(input, limits.pack_bytes);
     let outcome = Bundle::write_to_directory(
         &mut metered,
         Some(&quarantine.pack_dir()),
@@ -67,7 +74,11 @@ pub(crate) fn ingest(input: impl Read, quarantine: &Quarantine, limits: &Limits)
             if let Some(keep) = outcome.keep_path {
                 fs::remove_file(keep).map_err(|error| PackError::from(&error))?;
             }
-            Ok(())
+            if outcome.index.num_objects == 0 {
+                // gix reads no checksum behind no objects.
+                metered.read_up_to(EMPTY_PACK);
+            }
+            metered.check_end(limits)
         }
         Err(error) => {
             tracing::info!(error = ?error, "a pack was refused");
@@ -133,6 +144,51 @@ struct Metered<R> {
     inner: BufReader<R>,
     left: u64,
     stopped: Option<Stopped>,
+    seal: Seal,
+}
+
+impl<R: Read> Metered<R> {
+    fn new(input: R, limit: u64) -> Self {
+        Self {
+            inner: BufReader::with_capacity(64 * 1024, input),
+            left: limit,
+            stopped: None,
+            seal: Seal::new(),
+        }
+    }
+
+    /// Goes on until so many bytes were taken in all, or the input ends.
+    fn read_up_to(&mut self, total: u64) {
+        while self.seal.length() < total {
+            let missing = usize::try_from(total - self.seal.length()).unwrap_or(usize::MAX);
+            // It does not fail: every stop reads as an end.
+            let available = self.fill_buf().map_or(0, <[u8]>::len);
+            if available == 0 {
+                return;
+            }
+            self.consume(available.min(missing));
+        }
+    }
+
+    /// Whether the pack that was taken is all that came.
+    fn check_end(self, limits: &Limits) -> Result<(), PackError> {
+        if !self.inner.buffer().is_empty() {
+            return Err(PackError::Trailing);
+        }
+        let length = self.seal.length();
+        if self.seal.holds() {
+            Ok(())
+        } else if length < EMPTY_PACK {
+            Err(match self.stopped {
+                Some(Stopped::Idle) => PackError::Idle(limits.receive_idle.as_secs()),
+                _ => PackError::Ended,
+            })
+        } else if length == EMPTY_PACK {
+            Err(PackError::Corrupt("its checksum is wrong".to_owned()))
+        } else {
+            Err(PackError::Trailing)
+        }
+    }
 }
 
 impl<R: Read> Read for Metered<R> {
@@ -164,6 +220,7 @@ impl<R: Read> BufRead for Metered<R> {
 
     fn consume(&mut self, amount: usize) {
         self.left = self.left.saturating_sub(amount as u64);
+        self.seal.update(&self.inner.buffer()[..amount]);
         self.inner.consume(amount);
     }
 }
@@ -173,11 +230,7 @@ mod tests {
     use super::*;
 
     fn metered(data: &[u8], left: u64) -> Metered<&[u8]> {
-        Metered {
-            inner: BufReader::new(data),
-            left,
-            stopped: None,
-        }
+        Metered::new(data, left)
     }
 
     #[test]
@@ -227,10 +280,39 @@ mod tests {
                 ingest(&sealed(&bytes)).ok();
             } else {
                 bytes.extend_from_slice(&[0; 20]);
-                // gix reads no checksum behind no objects; then there is nothing to take either.
-                let empty = bytes.get(8..12) == Some(&[0; 4]);
-                assert!(ingest(&bytes).is_err() || empty, "{bytes:?}");
+                assert!(ingest(&bytes).is_err(), "{bytes:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_pack_is_all_that_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let repositories = crate::repo::Repositories::open(dir.path()).unwrap();
+        let app = "a".parse().unwrap();
+        repositories.repository(&app).unwrap();
+        let limits = Limits::default();
+        let empty = sealed(b"PACK\0\0\0\x02\0\0\0\0");
+        let whole = sealed(&sample_pack());
+        for pack in [&empty, &whole] {
+            let ingest = |bytes: &[u8]| {
+                let quarantine = repositories.quarantine(&app).unwrap();
+                ingest(bytes, &quarantine, &limits)
+            };
+            ingest(pack).unwrap();
+            // Read ahead by gix, by us, and by neither yet.
+            for more in [1, 20, 5_000, 20_000, 200_000] {
+                let error = ingest(&[&pack[..], &vec![b'x'; more]].concat()).unwrap_err();
+                assert!(matches!(error, PackError::Trailing), "{more}: {error}");
+            }
+            assert!(matches!(
+                ingest(&[&pack[..], &pack[..]].concat()),
+                Err(PackError::Trailing)
+            ));
+            let mut bad = pack.clone();
+            *bad.last_mut().unwrap() ^= 1;
+            assert!(matches!(ingest(&bad), Err(PackError::Corrupt(_))));
+            assert!(matches!(ingest(&pack[..pack.len() - 1]), Err(PackError::Ended)));
         }
     }
 

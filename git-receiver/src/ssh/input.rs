@@ -1,6 +1,8 @@
 //! What the client sends, for code that blocks.
 
+use crate::receive::Arriving;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use russh::{ChannelMsg, ChannelReadHalf};
 use std::{
     io::{self, Read},
@@ -44,6 +46,28 @@ impl Input {
     }
 }
 
+impl Input {
+    fn take(&mut self, message: Option<ChannelMsg>) {
+        match message {
+            Some(ChannelMsg::Data { data }) => self.chunk = data,
+            Some(ChannelMsg::Eof | ChannelMsg::Close) | None => self.ended = true,
+            Some(_) => {}
+        }
+    }
+}
+
+impl Arriving for Input {
+    fn has_arrived(&mut self) -> bool {
+        while self.chunk.is_empty() && !self.ended {
+            match self.channel.wait().now_or_never() {
+                Some(message) => self.take(message),
+                None => return false,
+            }
+        }
+        !self.chunk.is_empty()
+    }
+}
+
 impl Read for Input {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() && !self.ended {
@@ -54,9 +78,7 @@ impl Read for Input {
             }
             let next = async { tokio::time::timeout(self.idle, self.channel.wait()).await };
             match self.runtime.block_on(next) {
-                Ok(Some(ChannelMsg::Data { data })) => self.chunk = data,
-                Ok(Some(ChannelMsg::Eof | ChannelMsg::Close) | None) => self.ended = true,
-                Ok(Some(_)) => {}
+                Ok(message) => self.take(message),
                 Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             }
         }

@@ -2,10 +2,12 @@
 
 use crate::{
     client::{Said, contents},
+    control::Answer,
     rig::Rig,
 };
 use git_receiver::Limits;
-use std::io::Write;
+use std::process::Stdio;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) const CAPABILITIES: &str = " report-status side-band-64k object-format=sha1";
 const NULL: &str = "0000000000000000000000000000000000000000";
@@ -108,6 +110,13 @@ async fn damaged_packs_are_refused_and_leave_nothing() {
             old
         }),
         ("6 GiB in its header", pack_of(&[huge_header])),
+        ("a byte more", [&pack[..], b"x"].concat()),
+        ("much more", [&pack[..], &vec![b'x'; 300_000]].concat()),
+        ("a second pack", [&pack[..], &pack[..]].concat()),
+        (
+            "a pack behind an empty one",
+            [pack_of(&[]), pack.clone()].concat(),
+        ),
         ("a base that is nowhere", pack_of(&[absent_base])),
         ("a delta upon itself", pack_of(&[self_base])),
     ];
@@ -149,8 +158,42 @@ fn zlib(data: &[u8]) -> Vec<u8> {
         a = (a + u32::from(*byte)) % 65_521;
         b = (b + a) % 65_521;
     }
-    out.write_all(&((b << 16) | a).to_be_bytes()).unwrap();
+    out.extend_from_slice(&((b << 16) | a).to_be_bytes());
     out
+}
+
+/// As most clients but git do it: whoever waited for their input's end would wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_keeps_its_side_open_gets_its_report_and_what_it_sends_later_changes_nothing() {
+    let rig = Rig::start().await;
+    let (commit, pack) = commit_and_pack(&rig).await;
+    let (open, gate) = tokio::sync::watch::channel(false);
+    rig.control.answer(Answer::Hold(gate, Box::new(Answer::Release)));
+    let mut ssh = rig.client.ssh_command(&["git-receive-pack '/demo.git'"]);
+    let mut ssh = ssh.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = ssh.stdin.take().unwrap();
+    let mut wire = command_line(NULL, &commit, "refs/heads/main", " report-status");
+    wire.extend_from_slice(&pack);
+    stdin.write_all(&wire).await.unwrap();
+    rig.control.until(|script| script.builds.len() == 1).await;
+    let mut later = command_line(NULL, &commit, "refs/heads/later", " report-status");
+    later.extend_from_slice(&pack);
+    stdin.write_all(&later).await.unwrap();
+    open.send(true).unwrap();
+    let mut report = Vec::new();
+    ssh.stdout.take().unwrap().read_to_end(&mut report).await.unwrap();
+    let report = String::from_utf8_lossy(&report);
+    assert!(
+        report.ends_with("000eunpack ok\n0017ok refs/heads/main\n0000"),
+        "{report}"
+    );
+    let refs = rig.server_git("demo", &["for-each-ref"]).await.must().out;
+    assert_eq!(refs, format!("{commit} commit\trefs/heads/main\n"));
+    rig.server_git("demo", &["fsck", "--strict", "--full"])
+        .await
+        .must();
+    rig.assert_no_quarantine();
+    drop(stdin);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
