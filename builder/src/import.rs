@@ -4,7 +4,7 @@
 //! manifest is kept as it is, so the digest is the one that its maker published. Of an image for several
 //! platforms only this server's is taken.
 
-use crate::{BuildError, image_config};
+use crate::{BuildError, Resolver, address, image_config};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use oci_client::{
@@ -35,7 +35,9 @@ pub(crate) async fn copy(
     store: &Store,
     repository: &Repository,
     image: &ImageName,
+    resolver: &Resolver,
 ) -> Result<Digest, BuildError> {
+    check_registry(image, resolver).await?;
     let source = Source::new(reference(image));
     let (mut digest, mut bytes) = source.manifest(&source.image).await?;
     if read(&source.image, &bytes)?.kind == Kind::Index {
@@ -65,6 +67,18 @@ pub(crate) async fn copy(
         )
         .await?;
     Ok(digest)
+}
+
+/// A name of a registry must not lead to where a cloud gives this server's credentials out.
+async fn check_registry(image: &ImageName, resolver: &Resolver) -> Result<(), BuildError> {
+    let host = host_of(image.registry()).to_owned();
+    let refused = address::first_refused(resolver, [host].into(), address::may_be_registry).await;
+    match refused {
+        None => Ok(()),
+        Some((host, address)) => Err(BuildError::refused(format!(
+            "{image} is not fetched: {host} is {address}, where no registry can be but a cloud's metadata service"
+        ))),
+    }
 }
 
 /// The client's own type, made of parts: its parser takes other texts than ours.
@@ -233,18 +247,17 @@ impl Source {
 
 /// Whether a registry is on this machine, where plain HTTP is fine.
 fn is_loopback(registry: &str) -> bool {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) {
-            host
-        } else {
-            registry
-        }
-    });
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
+    let host = host_of(registry);
+    let address = host.parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Without port and brackets.
+fn host_of(registry: &str) -> &str {
+    match registry.strip_prefix('[') {
+        Some(inner) => inner.split(']').next().unwrap_or_default(),
+        None => registry.split(':').next().unwrap_or_default(),
+    }
 }
 
 /// One line for the person who named the image.

@@ -12,6 +12,7 @@
 //! - Whoever holds a [`Rest`] knows that no image is being built, imported or stored.
 //! - Each error's text is complete: it goes to the person who pushed as it stands.
 
+mod address;
 mod build;
 mod cgroup;
 mod choose;
@@ -28,6 +29,7 @@ mod rest;
 mod source;
 mod sweep;
 
+pub use address::Resolver;
 pub use config::{Config, Limits};
 pub use error::BuildError;
 pub use rest::Rest;
@@ -37,13 +39,13 @@ use build::Run;
 use cgroup::Cgroup;
 use config::MIB;
 use description::Description;
-use dockerfile::{Dockerfile, Foreign};
+use dockerfile::{Dockerfile, DockerfileError, Foreign};
 use podman::{Libpod, RegistryAuth};
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
 use pvdify_types::{AppName, BuildId, Digest, ImageName, ImageRef, ProcessType};
 use source::Source;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -52,6 +54,9 @@ use tokio::sync::mpsc;
 
 /// Where the builder's images lie in Podman's storage: this, the app, `:` and the build's id, or `latest`.
 pub const LOCAL_PREFIX: &str = "localhost/pvdify-build/";
+/// Names that one Dockerfile's ADDs may have looked up.
+const MAX_HOSTS: usize = 100;
+
 /// An image in the own registry, and what the source said about running it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
@@ -75,6 +80,7 @@ pub struct Builder {
     store: Store,
     podman: Libpod,
     work: rest::Work,
+    resolver: Resolver,
 }
 
 impl Builder {
@@ -87,7 +93,14 @@ impl Builder {
             store,
             podman,
             work: rest::Work::default(),
+            resolver: address::system(),
         }
+    }
+
+    /// The same with another way to find the addresses of names that builds and imports fetch from.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
     }
 
     /// Builds the source, an uncompressed tar file, and sends the log's lines to `output` as they come.
@@ -108,6 +121,7 @@ impl Builder {
         let description = Description::read(&scanned)?;
         let dockerfile = self.dockerfile(&scanned)?;
         let _working = self.work.begin().await;
+        self.check_remotes(&dockerfile).await?;
         let tag = format!("{LOCAL_PREFIX}{app}:{build}");
         let folder = Folder(sweep::begin(&self.config.work_dir, build, &tag).map_err(disk_error)?);
         for line in description.lines() {
@@ -148,7 +162,7 @@ impl Builder {
         self.check_disk()?;
         let _working = self.work.begin().await;
         let repository = Repository::from(app);
-        let copy = import::copy(&self.store, &repository, image);
+        let copy = import::copy(&self.store, &repository, image, &self.resolver);
         let digest = tokio::time::timeout(self.config.limits.timeout, copy)
             .await
             .unwrap_or_else(|_| Err(BuildError::unavailable(format!("fetching {image} took too long"))))?;
@@ -218,6 +232,31 @@ impl Builder {
             .check(&source.links, &foreign)
             .map_err(BuildError::refused)?;
         Ok(dockerfile)
+    }
+
+    /// Refuses an ADD from a name whose address is not public.
+    async fn check_remotes(&self, dockerfile: &Dockerfile) -> Result<(), BuildError> {
+        let hosts: BTreeSet<String> = dockerfile.remotes().map(|remote| remote.host).collect();
+        if hosts.len() > MAX_HOSTS {
+            return Err(BuildError::Refused(format!(
+                "the Dockerfile has ADD from {} hosts, at most {MAX_HOSTS} are allowed",
+                hosts.len()
+            )));
+        }
+        let Some((host, address)) = address::first_refused(&self.resolver, hosts, address::is_public).await
+        else {
+            return Ok(());
+        };
+        let (line, word) = dockerfile
+            .remotes()
+            .find(|remote| remote.host == host)
+            .map_or((1, ""), |remote| (remote.line, remote.word));
+        Err(BuildError::refused(DockerfileError::new(
+            line,
+            format!(
+                "ADD {word} is not allowed: {host} is {address}, and files are fetched from public addresses only; use RUN with curl instead"
+            ),
+        )))
     }
 
     async fn prepare<'a>(

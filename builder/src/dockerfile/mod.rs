@@ -6,6 +6,7 @@
 
 mod check;
 mod mount;
+mod remote;
 mod rewrite;
 
 pub(crate) use check::Foreign;
@@ -43,7 +44,7 @@ pub(crate) struct DockerfileError {
 }
 
 impl DockerfileError {
-    fn new(line: usize, what: impl Into<String>) -> Self {
+    pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
         let what = what.into();
         Self { line, what }
     }

@@ -1,6 +1,6 @@
 //! Builds that succeed, and builds whose source is at fault.
 
-use crate::harness::{Bench, CREDENTIALS};
+use crate::harness::{Bench, CREDENTIALS, inside};
 use pvdify_builder::{BuildError, podman::RegistryAuth};
 use pvdify_registry::{Reference, References, Repository};
 use std::{collections::BTreeMap, time::Duration};
@@ -209,6 +209,33 @@ async fn a_bad_source_is_refused_before_anything_runs() {
     for (files, message) in table {
         let (log, result) = bench.build("b1", files).await;
         assert_eq!(refused(result), message);
+        assert_eq!(log, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inside_is_refused_with_its_address_before_anything_runs() {
+    let mut bench = Bench::start().await;
+    bench.builder = bench.builder.clone().with_resolver(inside());
+    let table = [
+        (
+            "http://metadata.example/latest",
+            "ADD http://metadata.example/latest is not allowed: metadata.example is 169.254.169.254, and files are fetched from public addresses only; use RUN with curl instead",
+        ),
+        (
+            "https://both.example:8443/a",
+            "ADD https://both.example:8443/a is not allowed: both.example is 10.0.0.7, and files are fetched from public addresses only; use RUN with curl instead",
+        ),
+        (
+            "git@six.example:a/b.git",
+            "ADD git@six.example:a/b.git is not allowed: six.example is fe80::1, and files are fetched from public addresses only; use RUN with curl instead",
+        ),
+    ];
+    for (source, message) in table {
+        let dockerfile = format!("FROM scratch\nADD https://public.example/x /x\nADD {source} /b\n");
+        let files: Files<'_> = &[("Dockerfile", dockerfile.as_bytes())];
+        let (log, result) = bench.build("b1", files).await;
+        assert_eq!(refused(result), format!("Dockerfile line 3: {message}"));
         assert_eq!(log, Vec::<String>::new());
     }
 }

@@ -1,7 +1,7 @@
 //! A Podman service, a registry and a builder, all of one test's own and gone with it.
 
 use futures_util::{FutureExt, future::BoxFuture};
-use pvdify_builder::{BuildError, Builder, Built, Config, Limits, podman::Libpod};
+use pvdify_builder::{BuildError, Builder, Built, Config, Limits, Resolver, podman::Libpod};
 use pvdify_registry::{Access, Action, Credentials, Store, router};
 use std::{
     net::SocketAddr,
@@ -302,4 +302,18 @@ fn remove_group(folder: &Path) {
     }
     // It may never have been made.
     std::fs::remove_dir(folder).ok();
+}
+
+/// Names as someone would set them up who wants the server to fetch from its own inside.
+pub(crate) fn inside() -> Resolver {
+    Arc::new(|host| {
+        let addresses: &[&str] = match host.as_str() {
+            "metadata.example" => &["169.254.169.254"],
+            "both.example" => &["93.184.216.34", "10.0.0.7"],
+            "six.example" => &["fe80::1"],
+            _ => &["93.184.216.34"],
+        };
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Box::pin(std::future::ready(Ok(addresses)))
+    })
 }

@@ -1,6 +1,6 @@
 //! Prebuilt images of another registry.
 
-use crate::harness::{Bench, registry};
+use crate::harness::{Bench, inside, registry};
 use pvdify_builder::BuildError;
 use pvdify_registry::{Reference, Repository, Store};
 use pvdify_types::{Digest, ImageName};
@@ -158,6 +158,36 @@ async fn an_image_that_can_not_be_had_is_told_in_one_line() {
         assert_eq!(
             bench.builder.import(&app, &named(&reference)).await.unwrap_err(),
             expected
+        );
+    }
+    assert_eq!(bench.store.repositories().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_registry_on_the_network_link_or_of_the_cloud_is_never_asked() {
+    let bench = Bench::start().await;
+    let app = "demo".parse().unwrap();
+    let builder = bench.builder.clone().with_resolver(inside());
+    for (reference, host, address) in [
+        ("metadata.example/x:1", "metadata.example", "169.254.169.254"),
+        ("six.example:5000/x", "six.example", "fe80::1"),
+    ] {
+        let expected = format!(
+            "{reference} is not fetched: {host} is {address}, where no registry can be but a cloud's metadata service"
+        );
+        let error = builder.import(&app, &named(reference)).await.unwrap_err();
+        assert_eq!(error, BuildError::Refused(expected));
+    }
+    // An address is looked at as it stands.
+    for reference in [
+        "169.254.169.254/x:1",
+        "[fe80::1]:5000/x",
+        "[::ffff:169.254.169.254]/x",
+    ] {
+        let error = bench.builder.import(&app, &named(reference)).await.unwrap_err();
+        assert!(
+            matches!(&error, BuildError::Refused(text) if text.contains("is not fetched")),
+            "{error}"
         );
     }
     assert_eq!(bench.store.repositories().await.unwrap(), []);

@@ -1,23 +1,18 @@
 //! Which addresses a build may have files fetched from: public ones alone.
 //!
 //! `ADD` is done by Podman, outside of the build's network: it would reach this host, its neighbours, and the
-//! metadata service of its cloud. A name that leads there by DNS is not found out here.
+//! metadata service of its cloud. A name that leads there by DNS is found out just before the build (`remote`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use super::super::remote;
+use crate::address::is_public;
+use std::net::IpAddr;
 
 /// Why a file may not be fetched from there.
 pub(super) fn address_refusal(word: &str) -> Option<String> {
-    let lower = word.to_ascii_lowercase();
-    let rest = match lower.split_once("://") {
-        Some((_, rest)) => rest,
-        None => match lower.strip_prefix("git@") {
-            Some(rest) => rest,
-            None => return hidden_address(word),
-        },
+    let Some(host) = remote::authority(&word.to_ascii_lowercase()) else {
+        return hidden_address(word);
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    (host.contains(['$', '\\']) || host_is_private(host)).then(|| {
+    (host.contains(['$', '\\']) || host_is_private(&host)).then(|| {
         format!("ADD {word} is not allowed: files are fetched from public addresses only; use RUN with curl instead")
     })
 }
@@ -34,15 +29,9 @@ fn hidden_address(word: &str) -> Option<String> {
 
 /// Whether a host, perhaps with a port, is this machine, its private network or its cloud's metadata service.
 pub(super) fn host_is_private(host: &str) -> bool {
-    let name = if host.starts_with('[') {
-        host.split_once(']').map_or(host, |(address, _)| &address[1..])
-    } else {
-        host.split(':').next().unwrap_or_default()
-    };
-    let name = name.trim_end_matches('.');
+    let name = remote::name(host);
     match name.parse::<IpAddr>() {
-        Ok(IpAddr::V4(v4)) => !is_public_v4(v4),
-        Ok(IpAddr::V6(v6)) => !is_public_v6(v6),
+        Ok(address) => !is_public(address),
         // 0x7f.1, 2130706433: other spellings of an address, which no name of a host is.
         Err(_) => {
             let last = name.rsplit('.').next().unwrap_or_default();
@@ -54,19 +43,6 @@ pub(super) fn host_is_private(host: &str) -> bool {
                     .iter()
                     .any(|end| name.ends_with(end))
         }
-    }
-}
-
-fn is_public_v4(v4: Ipv4Addr) -> bool {
-    let shared = v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]);
-    !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified() || shared)
-}
-
-fn is_public_v6(v6: Ipv6Addr) -> bool {
-    match v6.to_ipv4() {
-        // An address that holds an IPv4 address goes where that one goes.
-        Some(v4) => is_public_v4(v4) && !v6.is_loopback(),
-        None => !(v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()),
     }
 }
 

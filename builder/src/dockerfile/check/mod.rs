@@ -11,7 +11,7 @@ mod variables;
 
 pub(crate) use image::Foreign;
 
-use super::{Dockerfile, DockerfileError, Instruction, mount::Mount};
+use super::{Dockerfile, DockerfileError, Instruction, mount::Mount, remote};
 use address::address_refusal;
 use image::image_refusal;
 use std::{
@@ -105,13 +105,7 @@ fn transfer_refusal(instruction: &Instruction, stages: &[String], foreign: &Fore
         ));
     }
     if instruction.keyword == "ADD" {
-        // The last is where it goes to.
-        let mut words: Vec<&str> = rest
-            .split(|c: char| c.is_whitespace() || matches!(c, '"' | ','))
-            .filter(|word| !matches!(*word, "" | "[" | "]"))
-            .collect();
-        words.pop();
-        return words.into_iter().find_map(address_refusal);
+        return remote::sources(instruction).find_map(address_refusal);
     }
     None
 }
