@@ -47,6 +47,8 @@ pub struct Limits {
     /// Connections of one address that have not verified a key yet; a further one ends the oldest, so that
     /// idle ones never lock a real login out.
     pub unauthenticated_per_address: usize,
+    /// What a connection may send before it has verified a key: a login takes 2 to 50 KiB, more with more keys.
+    pub unauthenticated_bytes: usize,
     /// How long a stop waits for pushes that are under way.
     pub shutdown_grace: Duration,
 }
@@ -69,6 +71,7 @@ impl Default for Limits {
             login_grace: Duration::from_secs(30),
             connections: 1_024,
             unauthenticated_per_address: 64,
+            unauthenticated_bytes: 256 << 10,
             shutdown_grace: Duration::from_secs(10),
         }
     }

@@ -99,6 +99,11 @@ impl Ticket {
         self.authenticated.cancel();
     }
 
+    /// Whether a key was verified.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated.is_cancelled()
+    }
+
     /// A push begins; until the guard goes the connection is not idle. The ticket stays with the push also
     /// when its client has left: the bound on connections bounds the pushes.
     pub(crate) fn push(self: &Arc<Self>) -> PushGuard {

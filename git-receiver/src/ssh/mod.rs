@@ -2,6 +2,7 @@
 
 mod admission;
 mod auth;
+mod budget;
 mod host_key;
 mod input;
 mod server;

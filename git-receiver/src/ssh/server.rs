@@ -2,6 +2,7 @@
 
 use super::{
     admission::{Admission, Ticket},
+    budget::Budgeted,
     host_key,
     session::Connection,
 };
@@ -171,6 +172,7 @@ async fn serve(
             return;
         }
     };
+    let stream = Budgeted::new(stream, Arc::clone(&ticket), shared.limits.unauthenticated_bytes);
     let handler = Connection::new(shared, peer, Arc::clone(&ticket));
     let served = async {
         let session = run_stream(ssh, stream, handler).await?;

@@ -10,6 +10,7 @@ mod attacks;
 mod client;
 mod consolidation;
 mod control;
+mod floods;
 mod patience;
 mod pushes;
 mod raw;
