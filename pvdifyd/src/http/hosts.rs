@@ -11,7 +11,7 @@ use super::{
 };
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, header, uri::Authority},
     middleware::Next,
     response::Response,
 };
@@ -78,7 +78,7 @@ impl Hosts {
 pub(super) async fn check(State(web): State<Web>, request: Request, next: Next) -> Answer<Response> {
     if !OPEN.contains(&request.uri().path()) {
         // An absolute request line overrides the Host header (RFC 9112 section 3.2.2): both must fit.
-        let line = request.uri().authority().map(|authority| authority.as_str());
+        let line = request.uri().authority().map(Authority::as_str);
         let mut hosts = request.headers().get_all(header::HOST).iter().peekable();
         if hosts.peek().is_none() {
             return Err(web.hosts.refuse(None));

@@ -1,10 +1,14 @@
 //! What every request of the API passes through, outermost first.
 
-use super::{Web, auth, error, hosts};
+use super::{
+    Web, auth,
+    error::{self, Answer, Refusal},
+    hosts,
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
@@ -18,6 +22,7 @@ const BODY_LIMIT: usize = 1 << 20;
 pub(super) fn around(routes: Router<Web>, web: &Web) -> Router<Web> {
     routes
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(unmatched))
         .layer(from_fn_with_state(web.clone(), hosts::check))
         .layer(from_fn(auth::refuse_token_in_query))
         .layer(from_fn(security_headers))
@@ -38,6 +43,26 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     let (status, millis) = (response.status().as_u16(), started.elapsed().as_millis());
     tracing::info!(request_id = %id, %method, path, status, millis, "request");
     response
+}
+
+/// No answer has an ETag to be matched by a change, so whatever version a client asks for is not the present
+/// one (RFC 9110 section 13.1.1); to pass over the condition would be the lost update that it is there to stop.
+async fn unmatched(request: Request, next: Next) -> Answer<Response> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let asks = request
+        .headers()
+        .get_all(header::IF_MATCH)
+        .iter()
+        .any(|tags| tags.as_bytes() != b"*");
+    if changes && asks {
+        return Err(Refusal::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition_failed",
+            "the version in If-Match is not the present one: this API gives no versions",
+        )
+        .hint("leave If-Match out; each change is applied to what is there"));
+    }
+    Ok(next.run(request).await)
 }
 
 /// A panic in a handler is one failed request. Its message went to the log by the panic hook.

@@ -291,6 +291,23 @@ async fn every_host_that_a_request_names_is_looked_at() {
     }
 }
 
+/// What a browser adds by itself lets no one in, so no page of another origin can borrow it.
+#[tokio::test]
+async fn a_cookie_is_no_credential_and_none_is_set() {
+    let server = installed().await;
+    let token = server.token(Scope::Admin).await;
+    for cookie in [format!("token={token}"), format!("Authorization=Bearer {token}")] {
+        let request = apps(&server).header(header::COOKIE, cookie);
+        assert_eq!(answer(request).await, (401, "this needs a token".into()));
+    }
+    let basic = apps(&server).basic_auth("x", Some(&token));
+    assert_eq!(answer(basic).await.0, 401);
+    for request in [apps(&server), apps(&server).bearer_auth(&token)] {
+        let response = request.send().await.unwrap();
+        assert!(!response.headers().contains_key(header::SET_COOKIE));
+    }
+}
+
 #[tokio::test]
 async fn a_preflight_gets_no_leave() {
     let server = Server::start().await;

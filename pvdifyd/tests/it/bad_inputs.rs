@@ -339,6 +339,7 @@ async fn config_vars_and_scale() {
         scale("37 far too many", "worker", 1_000_000_000),
         scale("37 unknown", "clock", 1),
         scale("37 no name", "a/b", 1),
+        scale("10 newline", "web\nx", 1),
         json(
             "37 nothing",
             Method::POST,
@@ -381,6 +382,7 @@ async fn config_vars_and_scale() {
         37 far too many: 422 invalid_params: worker: a count is 0 to 100, not 1000000000
         37 unknown: 422 invalid_params: demo has no process type "clock" [it has web, worker]
         37 no name: 422 invalid_params: a process type holds only letters, digits, - and _ and starts with a letter or digit, not with or holding '/'
+        10 newline: 422 invalid_params: a process type holds only letters, digits, - and _ and starts with a letter or digit, not with or holding '\n'
         37 nothing: 422 invalid_params: no process type is named [name at least one, as in web=2]
         37 a fraction: 422 invalid_params: the body does not fit: invalid type: floating point `1.5`, expected i64 at line 1 column 25
         20 lines too many: 422 invalid_params: lines is 1 to 10000, not 1000000000
@@ -439,6 +441,8 @@ async fn domains_and_keys() {
         domain("42 underscore", "a_b.com"),
         domain("42 one part", "x"),
         domain("42 empty", ""),
+        domain("10 newline", "a.com\nb.com"),
+        domain("10 NUL", "a\0.com"),
         domain("43 of another app", "THEIRS.example.com"),
         domain("43 twice", "ours.example.com"),
         domain("own host", "demo.localhost"),
@@ -482,6 +486,8 @@ async fn domains_and_keys() {
         42 underscore: 422 invalid_params: a domain holds only letters, digits, hyphens and dots, not '_'
         42 one part: 422 invalid_params: a domain needs at least two parts, as in app.example.com
         42 empty: 422 invalid_params: a domain can't be empty
+        10 newline: 422 invalid_params: a domain holds only letters, digits, hyphens and dots, not '\n'
+        10 NUL: 422 invalid_params: a domain holds only letters, digits, hyphens and dots, not '\0'
         43 of another app: 409 domain_taken: the domain theirs.example.com is in use [remove it from the app that has it first]
         43 twice: 409 domain_taken: the domain ours.example.com is already one of this app's
         own host: 409 domain_taken: the domain demo.localhost is already one of this app's
@@ -499,6 +505,26 @@ async fn domains_and_keys() {
         key name: 422 invalid_params: a name has 1 to 100 characters and no control characters
         key unknown: 404 not_found: there is no SSH key "SHA256:x/y" [list them with pvdify keys]
         "#);
+}
+
+#[tokio::test]
+async fn a_change_of_a_version_that_is_not_there_is_not_made() {
+    let server = Server::start().await;
+    server.create("demo").await;
+    let before = server.dump();
+    let url = format!("{}/api/v1/apps/demo/config", server.url);
+    let set = |tags: &'static str| {
+        let request = reqwest::Client::new().put(&url).header(header::IF_MATCH, tags);
+        request.json(&serde_json::json!({"A": "1"})).send()
+    };
+    for stale in ["\"abc\"", "W/\"1\", \"2\"", "x"] {
+        let response = set(stale).await.unwrap();
+        assert_eq!(response.status(), 412, "{stale}");
+        let body: ErrorBody = response.json().await.unwrap();
+        assert_eq!(body.code, "precondition_failed");
+        assert_eq!(server.dump(), before, "{stale}");
+    }
+    assert_eq!(set("*").await.unwrap().status(), 200);
 }
 
 #[tokio::test]
