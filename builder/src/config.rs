@@ -18,6 +18,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// The source's size.
     pub context_bytes: u64,
+    /// An image's size, as its layers are stored.
+    pub image_bytes: u64,
     /// The build log's size.
     pub log_bytes: u64,
     /// Disk space that must be free before a build begins.
@@ -38,6 +40,7 @@ impl Default for Limits {
             cpu_quota: 200_000,
             timeout: Duration::from_secs(30 * 60),
             context_bytes: 1024 * MIB,
+            image_bytes: 10 * 1024 * MIB,
             log_bytes: 4 * MIB,
             free_bytes: 1024 * MIB,
             nofile: 16_384,

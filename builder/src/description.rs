@@ -1,6 +1,6 @@
 //! What a source says of itself beside its Dockerfile: process types and the readiness check of `web`. Pure.
 
-use crate::{BuildError, Built, source::Source};
+use crate::{BuildError, Built, image_config::Facts, source::Source};
 use pvdify_types::{ImageRef, ProcessType, app_json, procfile};
 use std::collections::BTreeMap;
 
@@ -49,12 +49,17 @@ impl Description {
         lines
     }
 
+    /// Whether a process runs what the image says by itself.
+    pub(crate) fn needs_own_command(&self) -> bool {
+        self.processes.values().any(String::is_empty)
+    }
+
     /// What the caller gets, with what only the image tells.
-    pub(crate) fn with(self, image: ImageRef, exposed_port: Option<u16>) -> Built {
+    pub(crate) fn with(self, image: ImageRef, facts: &Facts) -> Built {
         Built {
             image,
             processes: self.processes,
-            exposed_port,
+            exposed_port: facts.exposed_port,
             healthcheck_path: self.healthcheck_path,
             healthcheck_timeout: self.healthcheck_timeout,
         }

@@ -1,6 +1,7 @@
 //! What an image's config says about running it. Pure.
 
-use oci_spec::image::{Arch, ImageConfiguration, Os};
+use crate::config::MIB;
+use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, Os};
 
 /// The config's facts that the control plane and the import need.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub(crate) struct Facts {
     pub(crate) exposed_port: Option<u16>,
     /// `linux/amd64`
     pub(crate) platform: String,
+    /// Whether it has an entry point or a command.
+    pub(crate) has_command: bool,
 }
 
 /// Reads an image's config.
@@ -24,10 +27,31 @@ pub(crate) fn read(json: &[u8]) -> Result<Facts, String> {
         (Some(port), None) => Some(port),
         _ => None,
     };
+    let section = config.config().as_ref();
+    let is_given = |words: Option<&Vec<String>>| words.is_some_and(|words| !words.is_empty());
+    let has_command = section
+        .is_some_and(|section| is_given(section.entrypoint().as_ref()) || is_given(section.cmd().as_ref()));
     Ok(Facts {
         exposed_port,
+        has_command,
         platform: platform(config.os(), config.architecture()),
     })
+}
+
+/// Refuses an image whose manifest announces more than `limit` bytes.
+pub(crate) fn check_size(manifest: &[u8], limit: u64) -> Result<(), String> {
+    let manifest: ImageManifest = serde_json::from_slice(manifest)
+        .map_err(|error| format!("the image's manifest is not understood: {error}"))?;
+    let blobs = std::iter::once(manifest.config()).chain(manifest.layers());
+    let size = blobs.fold(0_u64, |sum, blob| sum.saturating_add(blob.size()));
+    if size <= limit {
+        return Ok(());
+    }
+    Err(format!(
+        "the image has {} MiB, the most this server takes is {} MiB: make it smaller",
+        size.div_ceil(MIB),
+        limit / MIB
+    ))
 }
 
 /// `8080`, `8080/tcp`; not `53/udp`.
@@ -82,6 +106,23 @@ mod tests {
             (facts.platform.as_str(), facts.exposed_port),
             ("linux/arm64", None)
         );
+        assert!(!facts.has_command);
         assert!(own_platform().starts_with("linux/"));
+    }
+
+    #[test]
+    fn an_entry_point_or_a_command_is_something_to_run() {
+        let has_command = |section: &str| {
+            let json = format!(
+                r#"{{"architecture":"amd64","os":"linux","config":{section},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#
+            );
+            read(json.as_bytes()).unwrap().has_command
+        };
+        for yes in [r#"{"Cmd":["/x"]}"#, r#"{"Entrypoint":["/x"],"Cmd":null}"#] {
+            assert!(has_command(yes), "{yes}");
+        }
+        for no in ["{}", r#"{"Cmd":null}"#, r#"{"Cmd":[],"Entrypoint":[]}"#] {
+            assert!(!has_command(no), "{no}");
+        }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) async fn copy(
     repository: &Repository,
     image: &ImageName,
     resolver: &Resolver,
+    limit: u64,
 ) -> Result<Digest, BuildError> {
     check_registry(image, resolver).await?;
     let source = Source::new(reference(image));
@@ -54,6 +55,8 @@ pub(crate) async fn copy(
     let references = read(&source.image, &bytes)?;
     let manifest: ImageManifest = serde_json::from_slice(&bytes)
         .map_err(|error| BuildError::refused(format!("{} is no image: {error}", source.image)))?;
+    image_config::check_size(&bytes, limit)
+        .map_err(|error| BuildError::refused(format!("{}: {error}", source.image)))?;
     source.check_config(manifest.config()).await?;
     for blob in std::iter::once(manifest.config()).chain(manifest.layers()) {
         source.blob(store, repository, blob).await?;
@@ -186,11 +189,15 @@ impl Source {
             bytes.extend(piece.map_err(|error| explain(&self.image, &error.into()))?);
         }
         let facts = image_config::read(&bytes).map_err(|error| refused(&error))?;
-        if facts.platform == image_config::own_platform() {
-            Ok(())
-        } else {
-            Err(wrong_platform(&self.image, &facts.platform))
+        if facts.platform != image_config::own_platform() {
+            return Err(wrong_platform(&self.image, &facts.platform));
         }
+        if !facts.has_command {
+            return Err(refused(
+                "the image says nothing to run: build it with CMD or ENTRYPOINT",
+            ));
+        }
+        Ok(())
     }
 
     async fn blob(

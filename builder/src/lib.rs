@@ -40,6 +40,7 @@ use cgroup::Cgroup;
 use config::MIB;
 use description::Description;
 use dockerfile::{Dockerfile, DockerfileError, Foreign};
+use image_config::Facts;
 use podman::{Libpod, RegistryAuth};
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
 use pvdify_types::{AppName, BuildId, Digest, ImageName, ImageRef, ProcessType};
@@ -149,9 +150,14 @@ impl Builder {
             });
         self.retire(app, &tag).await;
         let digest = pushed?;
-        let (image, exposed_port) = self.stored(app, &digest).await?;
+        let (image, facts) = self.stored(app, &digest).await?;
+        if description.needs_own_command() && !facts.has_command {
+            return Err(BuildError::refused(
+                "the image says nothing to run: add CMD to the Dockerfile, or a Procfile beside it",
+            ));
+        }
         say(&output, &format!("       {}", image.digest)).await;
-        Ok(description.with(image, exposed_port))
+        Ok(description.with(image, &facts))
     }
 
     /// Copies a prebuilt image into the own registry; a tag is resolved now and never again.
@@ -162,12 +168,19 @@ impl Builder {
         self.check_disk()?;
         let _working = self.work.begin().await;
         let repository = Repository::from(app);
-        let copy = import::copy(&self.store, &repository, image, &self.resolver);
-        let digest = tokio::time::timeout(self.config.limits.timeout, copy)
+        let limits = &self.config.limits;
+        let copy = import::copy(
+            &self.store,
+            &repository,
+            image,
+            &self.resolver,
+            limits.image_bytes,
+        );
+        let digest = tokio::time::timeout(limits.timeout, copy)
             .await
             .unwrap_or_else(|_| Err(BuildError::unavailable(format!("fetching {image} took too long"))))?;
-        let (image, exposed_port) = self.stored(app, &digest).await?;
-        Ok(Description::read(&Source::default())?.with(image, exposed_port))
+        let (image, facts) = self.stored(app, &digest).await?;
+        Ok(Description::read(&Source::default())?.with(image, &facts))
     }
 
     /// Ends what builds of this installation left when their server was killed. Call it before the first build.
@@ -345,8 +358,8 @@ impl Builder {
         }
     }
 
-    /// Checks that an image is whole in the store, and reads its port.
-    async fn stored(&self, app: &AppName, digest: &Digest) -> Result<(ImageRef, Option<u16>), BuildError> {
+    /// Checks that an image is whole in the store and not too large, and reads its facts.
+    async fn stored(&self, app: &AppName, digest: &Digest) -> Result<(ImageRef, Facts), BuildError> {
         let repository = Repository::from(app);
         let incomplete = || BuildError::unavailable("the image is not whole in the registry: deploy again");
         let manifest = self
@@ -358,6 +371,8 @@ impl Builder {
             .ok()
             .filter(|references| references.kind == Kind::Image)
             .ok_or_else(incomplete)?;
+        image_config::check_size(&manifest.bytes, self.config.limits.image_bytes)
+            .map_err(BuildError::Refused)?;
         for blob in &references.blobs {
             if !self.store.has_blob(&repository, blob).await? {
                 return Err(incomplete());
@@ -375,7 +390,7 @@ impl Builder {
             repository: format!("{}/{app}", self.config.registry_address),
             digest: digest.clone(),
         };
-        Ok((image, facts.exposed_port))
+        Ok((image, facts))
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) enum SourceError {
     TooLong { name: String, size: u64, limit: u64 },
     #[error("the source has more than {0} files and folders: leave out what the build does not need")]
     TooMany(u64),
-    #[error("the source has more than {0} MiB: leave out what the build does not need, or use Git LFS")]
+    #[error("the source has more than {0} MiB: leave out what the build does not need")]
     TooLarge(u64),
 }
 
@@ -268,7 +268,7 @@ mod tests {
             ),
             (
                 &[("big", Regular, &long), ("big2", Regular, &long)],
-                "the source has more than 0 MiB: leave out what the build does not need, or use Git LFS",
+                "the source has more than 0 MiB: leave out what the build does not need",
             ),
         ];
         for (entries, message) in table {

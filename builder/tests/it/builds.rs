@@ -88,7 +88,10 @@ async fn a_source_with_a_dockerfile_becomes_an_image_in_the_registry() {
 async fn without_a_procfile_web_runs_the_images_own_command() {
     let bench = Bench::start().await;
     let (_, built) = bench
-        .build("b1", &[("Dockerfile", b"FROM scratch\nCOPY Dockerfile /x\n")])
+        .build(
+            "b1",
+            &[("Dockerfile", b"FROM scratch\nCOPY Dockerfile /x\nCMD [\"/x\"]\n")],
+        )
         .await;
     let built = built.unwrap();
     assert_eq!(
@@ -96,6 +99,41 @@ async fn without_a_procfile_web_runs_the_images_own_command() {
         BTreeMap::from([("web".parse().unwrap(), String::new())])
     );
     assert_eq!((built.exposed_port, built.healthcheck_path), (None, None));
+}
+
+#[tokio::test]
+async fn an_image_that_says_nothing_to_run_needs_a_procfile() {
+    let bench = Bench::start().await;
+    let dockerfile = ("Dockerfile", b"FROM scratch\nCOPY Dockerfile /x\n".as_slice());
+    let (_, result) = bench.build("b1", &[dockerfile]).await;
+    assert_eq!(
+        refused(result),
+        "the image says nothing to run: add CMD to the Dockerfile, or a Procfile beside it"
+    );
+    let (_, built) = bench.build("b2", &[dockerfile, ("Procfile", b"web: /x\n")]).await;
+    assert_eq!(built.unwrap().processes.len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_beyond_its_limit_is_refused_with_the_figures() {
+    let bench = Bench::with(|config| config.limits.image_bytes = 1024 * 1024).await;
+    let dockerfile = (
+        "Dockerfile",
+        b"FROM scratch\nCOPY noise /x\nCMD [\"/x\"]\n".as_slice(),
+    );
+    // No compression makes it smaller.
+    let noise: Vec<u8> = (0..500_000_u64)
+        .flat_map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7).to_be_bytes())
+        .collect();
+    let (_, result) = bench.build("b1", &[dockerfile, ("noise", &noise)]).await;
+    let text = refused(result);
+    assert!(
+        text.starts_with("the image has ")
+            && text.ends_with(" MiB, the most this server takes is 1 MiB: make it smaller"),
+        "{text}"
+    );
+    let (_, built) = bench.build("b2", &[dockerfile, ("noise", b"small")]).await;
+    built.unwrap();
 }
 
 #[tokio::test]

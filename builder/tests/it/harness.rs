@@ -171,7 +171,7 @@ impl Bench {
         let client = bench.podman.client();
         let imported = client.request(
             http::Method::POST,
-            "/libpod/images/import?reference=localhost/pvdify/run:trixie",
+            "/libpod/images/import?reference=localhost/pvdify/run:trixie&changes=CMD%20%5B%22%2Fbin%2Fsh%22%5D",
             http::HeaderMap::new(),
             pvdify_builder::podman::full_body(run_image()),
         );

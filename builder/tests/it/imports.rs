@@ -31,9 +31,19 @@ async fn blob(store: &Store, name: &Repository, content: &[u8]) -> (Digest, u64)
 
 /// Puts an image for an architecture into a registry's store.
 async fn image(store: &Store, name: &str, tag: &str, architecture: &str) -> (Digest, usize) {
+    image_of(store, name, tag, architecture, &["/run"]).await
+}
+
+async fn image_of(
+    store: &Store,
+    name: &str,
+    tag: &str,
+    architecture: &str,
+    command: &[&str],
+) -> (Digest, usize) {
     let name: Repository = name.parse().unwrap();
     let config = json!({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
-        "config": {"ExposedPorts": {"3000/tcp": {}}}, "history": []});
+        "config": {"ExposedPorts": {"3000/tcp": {}}, "Cmd": command}, "history": []});
     let (config, config_size) = blob(store, &name, config.to_string().as_bytes()).await;
     let layer: Vec<u8> = format!("layer of {architecture} ").repeat(100_000).into_bytes();
     let (layer, layer_size) = blob(store, &name, &layer).await;
@@ -190,6 +200,28 @@ async fn a_registry_on_the_network_link_or_of_the_cloud_is_never_asked() {
             "{error}"
         );
     }
+    assert_eq!(bench.store.repositories().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_image_without_a_command_or_beyond_its_limit_is_refused_before_its_layers_are_fetched() {
+    let bench = Bench::with(|config| config.limits.image_bytes = 1024 * 1024).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (store, address) = registry(elsewhere.path()).await;
+    image(&store, "public/large", "v1", own_architecture()).await;
+    let app = "demo".parse().unwrap();
+    let reference = format!("{address}/public/large:v1");
+    let error = bench.builder.import(&app, &named(&reference)).await.unwrap_err();
+    let expected =
+        format!("{reference}: the image has 2 MiB, the most this server takes is 1 MiB: make it smaller");
+    assert_eq!(error, BuildError::Refused(expected));
+
+    let bench = Bench::start().await;
+    image_of(&store, "public/idle", "v1", own_architecture(), &[]).await;
+    let reference = format!("{address}/public/idle:v1");
+    let error = bench.builder.import(&app, &named(&reference)).await.unwrap_err();
+    let expected = format!("{reference}: the image says nothing to run: build it with CMD or ENTRYPOINT");
+    assert_eq!(error, BuildError::Refused(expected));
     assert_eq!(bench.store.repositories().await.unwrap(), []);
 }
 
