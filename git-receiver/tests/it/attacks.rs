@@ -3,9 +3,10 @@
 //! The first story is real. A server remembered whose key was *offered*; the attacker offered the victim's
 //! public key, which is no secret, then signed with their own, and was the victim.
 
-use crate::{client::contents, rig::Rig};
+use crate::{client::contents, floods::connect, rig::Rig};
 use git_receiver::Limits;
-use std::time::Duration;
+use russh::ChannelMsg;
+use std::{sync::Arc, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,6 +165,50 @@ async fn terminals_subsystems_and_forwarding_are_refused() {
             .is_err(),
         "the server connected"
     );
+}
+
+/// What the ssh program asks only with an agent, an X server or a socket at hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_x11_sockets_and_environment_are_refused() {
+    let rig = Rig::start().await;
+    let mut client = connect(&rig).await;
+    let key = Arc::new(russh::keys::load_secret_key(&rig.client.key, None).unwrap());
+    let key = russh::keys::PrivateKeyWithHashAlg::new(key, None);
+    assert!(client.authenticate_publickey("git", key).await.unwrap().success());
+    let mut channel = client.channel_open_session().await.unwrap();
+    channel.agent_forward(true).await.unwrap();
+    channel
+        .request_x11(true, false, "MIT-MAGIC-COOKIE-1", "00", 0)
+        .await
+        .unwrap();
+    channel.set_env(true, "GIT_PROTOCOL", "version=2").await.unwrap();
+    channel.set_env(true, "LD_PRELOAD", "/tmp/x.so").await.unwrap();
+    for what in ["agent", "X11", "environment", "environment"] {
+        let answer = channel.wait().await;
+        assert!(matches!(answer, Some(ChannelMsg::Failure)), "{what}: {answer:?}");
+    }
+    assert!(
+        client
+            .channel_open_direct_streamlocal("/run/podman/podman.sock")
+            .await
+            .is_err()
+    );
+    assert!(
+        client
+            .channel_open_direct_tcpip("127.0.0.1", 22, "127.0.0.1", 1)
+            .await
+            .is_err()
+    );
+    assert!(client.streamlocal_forward("/tmp/pvdify-test.sock").await.is_err());
+    // The connection goes on for what it is there for.
+    channel.exec(true, "git-upload-pack '/demo.git'").await.unwrap();
+    let mut status = None;
+    while let Some(message) = channel.wait().await {
+        if let ChannelMsg::ExitStatus { exit_status } = message {
+            status = Some(exit_status);
+        }
+    }
+    assert_eq!(status, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ use tokio::{
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A client that looks at nothing.
-struct Anyone;
+pub(crate) struct Anyone;
 
 impl client::Handler for Anyone {
     type Error = russh::Error;
@@ -64,7 +64,8 @@ async fn patient_rig() -> Rig {
     .await
 }
 
-async fn connect(rig: &Rig) -> Handle<Anyone> {
+/// Exchanges keys with the server and shows it none.
+pub(crate) async fn connect(rig: &Rig) -> Handle<Anyone> {
     let config = Arc::new(client::Config::default());
     client::connect(config, ("127.0.0.1", rig.client.port), Anyone)
         .await

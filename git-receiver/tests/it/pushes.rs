@@ -300,6 +300,41 @@ async fn what_the_build_will_miss_is_said_before_it() {
     assert!(said.err.contains("Git LFS is not supported"), "{}", said.err);
 }
 
+/// Paths and addresses for which git's own submodule code was patched more than once: here they are a file's text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_gitmodules_is_a_file_like_any_other() {
+    let rig = Rig::start().await;
+    rig.client.init().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("git://{}/x.git", listener.local_addr().unwrap());
+    let text = format!(
+        "[submodule \"-u./run\"]\n\tpath = sub\n\turl = -u./run\n\
+         [submodule \"../../hooks\"]\n\tpath = ../../hooks\n\turl = file:///etc\n\
+         [submodule \"cr\"]\n\tpath = \"cr\r\"\n\turl = {url}\n\tupdate = !touch /tmp/x\n"
+    );
+    rig.client.write(".gitmodules", &text);
+    let commit = rig.client.commit("one").await;
+    for path in ["sub", "cr"] {
+        let link = format!("160000,{commit},{path}");
+        rig.client
+            .git(&["update-index", "--add", "--cacheinfo", &link])
+            .await
+            .must();
+    }
+    rig.client.git(&["commit", "-q", "-m", "submodules"]).await.must();
+    let said = rig.client.push("demo", &["main"]).await.must();
+    assert!(
+        said.err.contains("Submodules are not fetched: \"cr\" and 1 more"),
+        "{}",
+        said.err
+    );
+    let built = files(rig.control.builds()[0].tar.as_ref().unwrap());
+    assert_eq!(built.keys().collect::<Vec<_>>(), [".gitmodules"]);
+    assert_eq!(built[".gitmodules"].1, text.as_bytes());
+    assert!(listener.accept().is_err(), "nobody was asked for a submodule");
+}
+
 /// Objects of a pack are looked up from several threads; an index that one thread is just loading must not
 /// make another believe that an object is missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

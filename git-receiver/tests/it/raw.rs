@@ -398,6 +398,66 @@ async fn what_is_no_request_ends_the_session_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_refs_in_one_push_are_refused_with_the_limit() {
+    let rig = Rig::start().await;
+    rig.client.init().await;
+    let commit = rig.client.commit("one").await;
+    let refs: String = (0..5_000)
+        .map(|n| format!("create refs/tags/t{n} {commit}\n"))
+        .collect();
+    rig.client
+        .git_with_input(&["update-ref", "--stdin"], refs.as_bytes())
+        .await
+        .must();
+    let said = rig.client.push("demo", &["--tags"]).await;
+    assert!(
+        !said.ok
+            && said
+                .err
+                .contains("one push updates at most 1000 refs: push them in parts"),
+        "{}",
+        said.err
+    );
+    assert_eq!(rig.server_git("demo", &["for-each-ref"]).await.must().out, "");
+    Rig::eventually("quarantines go", async || rig.quarantines().is_empty()).await;
+    rig.client.push("demo", &["main"]).await.must();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_offered_is_not_taken() {
+    let rig = Rig::start().await;
+    let (commit, pack) = commit_and_pack(&rig).await;
+    let said = rig.client.push("demo", &["-o", "deploy=no", "main"]).await;
+    assert!(
+        !said.ok && said.err.contains("does not support push options"),
+        "{}",
+        said.err
+    );
+    // Words that are no capability of ours say nothing; what would follow by one of them is no pack.
+    let words = format!("{CAPABILITIES} no-such-thing push-options=x");
+    let mut wire = command_line(NULL, &commit, "refs/heads/x", &words);
+    let mut with_options = command_line(
+        NULL,
+        &commit,
+        "refs/heads/y",
+        &format!("{CAPABILITIES} push-options"),
+    );
+    with_options.extend_from_slice(b"000ddeploy=no0000");
+    for wire in [&mut wire, &mut with_options] {
+        wire.extend_from_slice(&pack);
+    }
+    let said = send(&rig, &with_options).await;
+    assert!(
+        said.out.contains("ng refs/heads/y unpacker error"),
+        "{}",
+        said.out
+    );
+    assert_eq!(rig.server_git("demo", &["for-each-ref"]).await.must().out, "");
+    let said = send(&rig, &wire).await;
+    assert!(said.out.contains("ok refs/heads/x"), "{}", said.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_side_band_gets_a_plain_report() {
     let rig = Rig::start().await;
     let (commit, pack) = commit_and_pack(&rig).await;
