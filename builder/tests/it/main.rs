@@ -7,4 +7,5 @@ mod containers;
 mod harness;
 mod imports;
 mod interrupted;
+mod layers;
 mod limits;
