@@ -12,6 +12,8 @@ cd "$ROOT"
 # The images that `FROM pvdify/run:trixie` and `FROM pvdify/build:trixie` find in Podman's storage.
 export RUN_IMAGE=localhost/pvdify/run:trixie
 export BUILD_IMAGE=localhost/pvdify/build:trixie
+# Podman 5 warns of cgroup v1 in each command, which pvdifyd doctor shows too.
+export PODMAN_IGNORE_CGROUPSV1_WARNING=1
 
 say() { printf '%s\n' "-----> $*" >&2; }
 detail() { printf '%s\n' "       $*" >&2; }
@@ -33,7 +35,7 @@ as_root() {
   fi
   have sudo || die "this step needs root, and there is no sudo" "run the command again as root"
   local names
-  names="$(compgen -e | grep -E '^(PVDIFY_|CARGO_|RUSTUP_|SSL_CERT_|(TMPDIR|DEBIAN_FRONTEND)$|[A-Za-z]+_(proxy|PROXY)$)' | paste -sd, - || true)"
+  names="$(compgen -e | grep -E '^(PVDIFY_|CARGO_|RUSTUP_|SSL_CERT_|(TMPDIR|DEBIAN_FRONTEND|PODMAN_IGNORE_CGROUPSV1_WARNING)$|[A-Za-z]+_(proxy|PROXY)$)' | paste -sd, - || true)"
   # sudo has a PATH of its own, in which neither cargo nor the tests' programs are.
   sudo ${names:+--preserve-env="$names"} -- env "PATH=$PATH" "$@"
 }
