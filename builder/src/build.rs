@@ -186,8 +186,7 @@ impl Run<'_> {
             json!({"pvdify.installation": self.installation.as_str(), "pvdify.app": self.app.as_str()});
         let mut query = Query::default()
             .with("t", self.tag)
-            // A list, so that Podman takes a path outside the source.
-            .with("dockerfile", json!([self.dockerfile_path]))
+            .with("dockerfile", outside_source(&self.dockerfile_path).display())
             // Without a format no layer is ever found in the cache.
             .with("outputformat", "application/vnd.oci.image.manifest.v1+json")
             .with("layers", true)
@@ -288,10 +287,48 @@ fn end(cgroup: Cgroup) -> bool {
     !left
 }
 
+/// A path that Podman, which puts the folder of the source before it, takes outside of that folder: above the
+/// root there is only the root. Absolute paths in a list, as Podman 4 takes them, are inside to Podman 5.
+fn outside_source(path: &Path) -> PathBuf {
+    const DEEPER_THAN_ANY: usize = 64;
+    let up = std::iter::repeat_n("..", DEEPER_THAN_ANY);
+    up.collect::<PathBuf>()
+        .join(path.strip_prefix("/").unwrap_or(path))
+}
+
 fn duration(seconds: u64) -> String {
     if seconds >= 120 && seconds.is_multiple_of(60) {
         format!("{} minutes", seconds / 60)
     } else {
         format!("{seconds} seconds")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Component;
+
+    /// What Podman does with the path: Go's `filepath.Join`, which knows no links.
+    fn joined(source: &str, path: &Path) -> PathBuf {
+        let mut whole = PathBuf::new();
+        for part in Path::new(source).join(path).components() {
+            match part {
+                Component::ParentDir => drop(whole.pop()),
+                part => whole.push(part),
+            }
+        }
+        whole
+    }
+
+    #[test]
+    fn podman_takes_the_dockerfile_from_outside_the_source() {
+        let file = Path::new("/var/lib/pvdify/work/b1/Dockerfile");
+        for source in [
+            "/var/tmp/libpod_builder1/build",
+            "/a/state/folder/run/tmp/libpod_builder1/build",
+        ] {
+            assert_eq!(joined(source, &outside_source(file)), file);
+        }
     }
 }
