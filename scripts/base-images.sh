@@ -158,6 +158,7 @@ for option in "${dpkg_options[@]}"; do mmdebstrap+=(--dpkgopt="$option"); done
 say "Making the base images from Debian 13 packages (once; a few minutes)"
 for line in "${deb_lines[@]}"; do detail "$line"; done
 start=$SECONDS
+: >"$work/log"
 DEBIAN_FRONTEND=noninteractive as_root "${mmdebstrap[@]}" trixie "$work/build.tar" "${deb_lines[@]}" \
   >"$work/log" 2>&1 &
 bootstrap=$!
