@@ -18,6 +18,7 @@ use pvdify_types::{AppName, InstallationId};
 use serde::Deserialize;
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -182,8 +183,10 @@ impl Run<'_> {
             format!("nofile={0}:{0}", limits.nofile),
             format!("nproc={0}:{0}", limits.nproc),
         ];
-        let labels =
-            json!({"pvdify.installation": self.installation.as_str(), "pvdify.app": self.app.as_str()});
+        let labels = [
+            ("pvdify.installation", self.installation.as_str()),
+            ("pvdify.app", self.app.as_str()),
+        ];
         let mut query = Query::default()
             .with("t", self.tag)
             .with("dockerfile", outside_source(&self.dockerfile_path).display())
@@ -198,7 +201,11 @@ impl Run<'_> {
             .with("cpuperiod", limits.cpu_period)
             .with("cpuquota", limits.cpu_quota)
             .with("ulimits", json!(ulimits))
-            .with("labels", labels);
+            .with("labels", json!(BTreeMap::from(labels)));
+        // Podman 5 labels only the finished image; Podman 4 does not know the parameter.
+        for (name, value) in labels {
+            query = query.with("layerLabel", format!("{name}={value}"));
+        }
         // The default is the host's own network, on which the loopback API and registry listen.
         query = query
             .with("nsoptions", json!([{"Name": "network", "Host": false}]))
