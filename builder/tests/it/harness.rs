@@ -3,6 +3,7 @@
 use futures_util::{FutureExt, future::BoxFuture};
 use pvdify_builder::{BuildError, Builder, Built, Config, Limits, Resolver, podman::Libpod};
 use pvdify_registry::{Access, Action, Credentials, Store, router};
+use pvdify_types::InstallationId;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -223,12 +224,18 @@ impl Bench {
 
     /// Whether a process of this bench's builds runs.
     pub(crate) fn has_build_process(&self) -> bool {
-        let group = format!("/pvdify-build-{}/", self.config.installation);
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        processes
-            .filter_map(|entry| std::fs::read_to_string(entry.path().join("cgroup")).ok())
-            .any(|groups| groups.contains(&group))
+        has_build_process(&self.config.installation)
     }
+}
+
+/// Whether a process of an installation's builds runs; one that was killed may have yet to be reaped.
+pub(crate) fn has_build_process(installation: &InstallationId) -> bool {
+    let group = format!("/pvdify-build-{installation}/");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let read = |folder: &Path, name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    processes
+        .map(|entry| entry.path())
+        .any(|folder| read(&folder, "cgroup").contains(&group) && !read(&folder, "stat").contains(") Z "))
 }
 
 impl Drop for Bench {

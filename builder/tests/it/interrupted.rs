@@ -1,6 +1,6 @@
 //! A build whose server or whose Podman was killed.
 
-use crate::harness::{Bench, Podman, until};
+use crate::harness::{Bench, Podman, has_build_process, until};
 use pvdify_builder::{BuildError, Builder, Swept};
 
 const SLEEPER: &[u8] = b"FROM pvdify/run:trixie\nRUN sleep 1000\n";
@@ -12,6 +12,7 @@ async fn what_a_killed_podman_left_is_swept_and_what_is_not_ours_stays() {
     let mut other = bench.config.clone();
     other.installation = format!("{}x", bench.config.installation).parse().unwrap();
     other.work_dir = bench.folder.path().join("other");
+    let their_id = other.installation.clone();
     let theirs = Builder::new(other, bench.store.clone());
     let source = bench.source("theirs", &[("Dockerfile", SLEEPER)]);
     let (output, _) = tokio::sync::mpsc::channel(1);
@@ -21,7 +22,10 @@ async fn what_a_killed_podman_left_is_swept_and_what_is_not_ours_stays() {
     {
         let ours = bench.build("b1", &[("Dockerfile", SLEEPER)]);
         let theirs = theirs.build(&app, &id, &source, output);
-        let both_run = until("both builds run", async || bench.build_containers().await == 2);
+        // Podman lists a container before it has written whose it is.
+        let both_run = until("both builds run", async || {
+            bench.has_build_process() && has_build_process(&their_id)
+        });
         tokio::select! {
             (_, ended) = ours => panic!("{ended:?}"),
             ended = theirs => panic!("{ended:?}"),
