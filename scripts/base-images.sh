@@ -9,6 +9,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+need_root
 run_packages=(ca-certificates netbase tzdata)
 build_packages=(
   build-essential pkg-config git curl unzip xz-utils

@@ -137,6 +137,7 @@ show_answer() {
   say "It runs: commit ${commit:0:8} at $url"
 }
 
+need_root
 scripts/build.sh
 scripts/base-images.sh
 server

@@ -10,13 +10,19 @@ pids_with() {
     /proc/[0-9]*/"$file" | cut -d/ -f3 || true
 }
 
+# signal NAME PID: by the shell's own kill, as sudo would look for a program and a small Debian has none.
+signal() {
+  # shellcheck disable=SC2016
+  as_root bash -c 'kill "-$1" "$2" 2>/dev/null' signal "$1" "$2"
+}
+
 # end_process PID SECONDS: SIGTERM, and SIGKILL when it takes longer.
 end_process() {
   local waited=0
-  as_root kill -TERM "$1" 2>/dev/null || return 0
-  while as_root kill -0 "$1" 2>/dev/null; do
+  signal TERM "$1" || return 0
+  while signal 0 "$1"; do
     if ((waited >= $2 * 10)); then
-      as_root kill -KILL "$1" 2>/dev/null || true
+      signal KILL "$1" || true
       return
     fi
     sleep 0.1

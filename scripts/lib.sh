@@ -40,6 +40,11 @@ as_root() {
   sudo ${names:+--preserve-env="$names"} -- env "PATH=$PATH" "$@"
 }
 
+# need_root: asked for before the work that would be lost without it.
+need_root() {
+  as_root true || die "this step needs root, and sudo does not give it" "run the command again as root or as a user who may use sudo"
+}
+
 # step TITLE COMMAND...: says what runs, and how long it took.
 step() {
   local title="$1" start=$SECONDS

@@ -5,6 +5,7 @@
 # shellcheck source=scripts/installation.sh
 . scripts/installation.sh
 
+need_root
 STATE="$(realpath --canonicalize-missing "${PVDIFY_STATE_DIR:-.pvdify}")"
 if ! as_root test -d "$STATE"; then
   detail "Nothing to stop: there is no $STATE"
