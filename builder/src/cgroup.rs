@@ -32,6 +32,13 @@ impl Cgroup {
         })
     }
 
+    /// The group above those of all builds of an installation.
+    pub(crate) fn of_all(installation: &InstallationId) -> Option<Self> {
+        rustix::process::geteuid().is_root().then(|| Self {
+            path: prefix(installation),
+        })
+    }
+
     /// The group that the containers get. The runtime removes it after each step, so limits stand one above.
     pub(crate) fn of_containers(&self) -> String {
         format!("{}/run", self.path)

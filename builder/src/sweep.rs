@@ -4,6 +4,9 @@
 //! start is a build that was interrupted. Buildah's build containers carry no labels; whose they are is read
 //! from Buildah's own record beside each, which holds the control group we gave it. One whose record can't be
 //! read, or names another group, is not ours and stays.
+//!
+//! A Podman that outlived the server may still be at such a build: it ends when its processes are killed or its
+//! container is gone, and cleans up at the same time as we do. So it is looked again until nothing is left.
 
 use crate::{
     cgroup::{self, Cgroup},
@@ -11,7 +14,17 @@ use crate::{
 };
 use pvdify_types::{BuildId, InstallationId};
 use serde::Deserialize;
-use std::{fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long Podman may take to end a build whose processes are killed.
+const END_LIMIT: Duration = Duration::from_secs(20);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// What a sweep removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +36,7 @@ pub struct Swept {
 }
 
 /// Begins a build's folder. Its presence says that the build runs.
-pub(crate) fn begin(work_dir: &Path, build: &BuildId, tag: &str) -> io::Result<std::path::PathBuf> {
+pub(crate) fn begin(work_dir: &Path, build: &BuildId, tag: &str) -> io::Result<PathBuf> {
     let folder = work_dir.join(build.as_str());
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("tag"), tag)?;
@@ -39,14 +52,10 @@ pub(crate) async fn interrupted(
     let mut swept = Swept::default();
     let entries = fs::read_dir(work_dir).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    for build in names.filter_map(|name| name.parse::<BuildId>().ok()) {
-        if let Some(cgroup) = Cgroup::of(installation, &build) {
-            cgroup.kill();
-            cgroup.remove();
-        }
-        swept.builds.push(build);
-    }
-    swept.containers = containers(podman, installation).await?;
+    swept
+        .builds
+        .extend(names.filter_map(|name| name.parse::<BuildId>().ok()));
+    swept.containers = end(podman, installation).await?;
     for build in &swept.builds {
         let folder = work_dir.join(build.as_str());
         if let Ok(tag) = fs::read_to_string(folder.join("tag")) {
@@ -61,7 +70,50 @@ pub(crate) async fn interrupted(
     Ok(swept)
 }
 
-async fn containers(podman: &Libpod, installation: &InstallationId) -> Result<usize, PodmanError> {
+/// Ends processes and build containers; how many of these there were.
+async fn end(podman: &Libpod, installation: &InstallationId) -> Result<usize, PodmanError> {
+    let group = Cgroup::of_all(installation);
+    let store = podman.info().await?.store;
+    let records = store
+        .graph_root
+        .join(format!("{}-containers", store.graph_driver_name));
+    let limit = Instant::now() + END_LIMIT;
+    let mut seen = BTreeSet::new();
+    loop {
+        let killed = group.as_ref().is_some_and(Cgroup::kill);
+        let found = containers(podman, installation, &records).await?;
+        let mut failed = None;
+        for container in &found {
+            let path = format!("/libpod/containers/{}", percent_encode(container));
+            let path = Query::default().with("force", true).on(&path);
+            // Podman may be removing it itself; the next look tells.
+            failed = podman.delete(&path).await.err().or(failed);
+        }
+        let is_over = found.is_empty() && !killed;
+        seen.extend(found);
+        if is_over {
+            break;
+        }
+        if Instant::now() > limit {
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            break;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    if let Some(group) = group {
+        group.remove();
+    }
+    Ok(seen.len())
+}
+
+/// The build containers whose records name the installation's control group.
+async fn containers(
+    podman: &Libpod,
+    installation: &InstallationId,
+    records: &Path,
+) -> Result<Vec<String>, PodmanError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Container {
@@ -73,23 +125,13 @@ async fn containers(podman: &Libpod, installation: &InstallationId) -> Result<us
         .with("external", true)
         .on("/libpod/containers/json");
     let containers: Vec<Container> = podman.get(&path).await?;
-    let store = podman.info().await?.store;
-    let records = store
-        .graph_root
-        .join(format!("{}-containers", store.graph_driver_name));
     let prefix = format!("{}/", cgroup::prefix(installation));
-    let mut removed = 0;
-    for container in containers.iter().filter(|container| container.state == "storage") {
+    let is_ours = |container: &Container| {
         let record = records.join(&container.id).join("userdata/buildah.json");
-        if cgroup_of(&record).is_some_and(|group| group.starts_with(&prefix)) {
-            let path = format!("/libpod/containers/{}", percent_encode(&container.id));
-            podman
-                .delete(&Query::default().with("force", true).on(&path))
-                .await?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
+        container.state == "storage" && cgroup_of(&record).is_some_and(|group| group.starts_with(&prefix))
+    };
+    let ours = containers.into_iter().filter(is_ours);
+    Ok(ours.map(|container| container.id).collect())
 }
 
 /// The control group in Buildah's record of a build container.

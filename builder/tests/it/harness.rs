@@ -238,17 +238,18 @@ pub(crate) fn has_build_process(installation: &InstallationId) -> bool {
         .any(|folder| read(&folder, "cgroup").contains(&group) && !read(&folder, "stat").contains(") Z "))
 }
 
+impl Bench {
+    /// Whether this installation's control group is there, which a builder keeps for its next build.
+    pub(crate) fn has_control_group(&self) -> bool {
+        let name = format!("pvdify-build-{}", self.config.installation);
+        control_groups().any(|folder| folder.ends_with(&name))
+    }
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
-        // The folder of all this installation's control groups, which a builder keeps for its next build.
         let group = format!("pvdify-build-{}", self.config.installation);
-        let mount = PathBuf::from("/sys/fs/cgroup");
-        let folders = |path: &Path| -> Vec<PathBuf> {
-            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).collect()
-        };
-        let hierarchies = folders(&mount).into_iter().chain([mount]);
-        for folder in hierarchies.flat_map(|hierarchy| folders(&hierarchy)) {
+        for folder in control_groups() {
             // Also those of a second installation, whose name begins with the first one's.
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with(&group) {
@@ -256,6 +257,17 @@ impl Drop for Bench {
             }
         }
     }
+}
+
+/// The uppermost control groups of each hierarchy.
+fn control_groups() -> impl Iterator<Item = PathBuf> {
+    let mount = PathBuf::from("/sys/fs/cgroup");
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let hierarchies = folders(&mount).into_iter().chain([mount]);
+    hierarchies.flat_map(move |hierarchy| folders(&hierarchy))
 }
 
 /// Waits until a condition holds.
