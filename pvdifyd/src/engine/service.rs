@@ -4,6 +4,9 @@
 //! with no terminal, no inherited descriptors and without `INVOCATION_ID`: with that variable set, Podman
 //! leaves each container's monitor in the caller's systemd unit, and stopping pvdifyd would kill it. The
 //! next start finds the service again by its socket. Losing the service stops no container.
+//!
+//! Podman's temporary files, which are as large as the sources it builds, lie in a folder of the service's own:
+//! one that is killed leaves them, and nobody could tell whose they are among those of the host's.
 
 use super::{EngineError, Result};
 use pvdify_builder::podman::Libpod;
@@ -155,6 +158,17 @@ impl PodmanService {
         self.options.state_dir.join("run/podman.log")
     }
 
+    /// Whoever starts a service knows that none is left that uses this.
+    fn empty_temporary(&self) -> std::io::Result<PathBuf> {
+        let folder = self.options.state_dir.join("run/podman-tmp");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     async fn spawn(&self) -> Result<()> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             EngineError::Unavailable(format!("start the Podman service: {what}: {error}"))
@@ -166,6 +180,9 @@ impl PodmanService {
             .map_err(|error| failed(&self.log_path().to_string_lossy(), &error))?
             .into();
         let errors = log.try_clone().map_err(|error| failed("log", &error))?;
+        let temporary = self
+            .empty_temporary()
+            .map_err(|error| failed("its temporary files", &error))?;
         // setsid(1) forks: the service is nobody's child and has no terminal.
         let mut command = Command::new("setsid");
         command.arg("--fork").arg(&self.options.podman);
@@ -175,6 +192,7 @@ impl PodmanService {
         command
             .args(["system", "service", "--time=0"])
             .arg(format!("unix://{}", self.socket.display()))
+            .env("TMPDIR", temporary)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
