@@ -6,6 +6,10 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 /// What every healthy probe app is built with.
 const DOCKERFILE: &str = "FROM scratch\nCOPY server version /\nCMD [\"/server\"]\n";
 
+/// A Dockerfile whose build says "worker at work" and then goes on until its process gets a SIGTERM.
+pub const ENDLESS_BUILD: &str =
+    "FROM scratch\nCOPY server version /\nRUN [\"/server\", \"worker\"]\nCMD [\"/server\"]\n";
+
 /// Writes the probe app of this version into `dir`.
 ///
 /// # Panics

@@ -36,17 +36,19 @@ pub fn run(program: impl AsRef<OsStr>, args: &[&str]) -> String {
     text
 }
 
+/// `target/<profile>`.
+fn profile_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own binary");
+    // target/<profile>/deps/scenarios-<hash>
+    let dir = test.parent().and_then(Path::parent);
+    dir.expect("a test lies in target/<profile>/deps").to_owned()
+}
+
 /// `target/<profile>/<name>`, built once by this process so that a scenario never runs a stale one.
 pub(crate) fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let dir = BUILT.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test knows its own binary");
-        // target/<profile>/deps/scenarios-<hash>
-        let dir = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("a test lies in target/<profile>/deps")
-            .to_owned();
+        let dir = profile_dir();
         let mut args = vec!["build", "--quiet", "-p", "pvdifyd", "-p", "pvdify"];
         if dir.ends_with("release") {
             args.push("--release");
@@ -67,20 +69,21 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 /// The scenarios' app, compiled once: static, so that it runs `FROM scratch`.
 pub(crate) fn probe_binary() -> &'static Path {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-    COMPILED.get_or_init(|| {
-        let source = repository_root().join("tests/fixtures/apps/probe/server.c");
-        let dir = tempfile::tempdir().expect("a temporary directory").keep();
-        let out = dir.join("server");
-        run(
-            "cc",
-            &[
-                "-static",
-                "-O2",
-                "-o",
-                &out.to_string_lossy(),
-                &source.to_string_lossy(),
-            ],
-        );
-        out
-    })
+    COMPILED.get_or_init(|| compiled("tests/fixtures/apps/probe/server.c", "probe", &["-static"]))
+}
+
+/// Compiles a C file of the repository into `target/<profile>/`, where it is replaced by the next run's.
+fn compiled(source: &str, name: &str, options: &[&str]) -> PathBuf {
+    let source = repository_root().join(source).display().to_string();
+    let out = profile_dir().join(format!("scenarios-{name}"));
+    // Another run of the tests may be using it, so it is replaced in one step.
+    let fresh = out
+        .with_extension(std::process::id().to_string())
+        .display()
+        .to_string();
+    let mut args = options.to_vec();
+    args.extend(["-O2", "-Wall", "-Werror", "-o", &fresh, &source]);
+    run("cc", &args);
+    std::fs::rename(&fresh, &out).expect("the compiled program takes its name");
+    out
 }

@@ -1,7 +1,7 @@
 //! The scenarios' harness: a whole Pvdify of one's own, driven through the doors that people use.
 //!
 //! [`Platform`] starts the real `pvdifyd --dev` on free ports with a state directory of its own and removes
-//! every container, network and image of it when dropped, also when the test failed. [`Pusher`] is a person
+//! every process, container, network and image of it when dropped, also when the test failed. [`Pusher`] is a person
 //! with a key and a working copy who uses stock `git` and `ssh`; [`Load`] is that person's visitors.
 //! Nothing here reaches into Pvdify: what a scenario claims, a user could see.
 
@@ -9,13 +9,20 @@
 
 mod apps;
 mod binaries;
+mod command_line;
+mod disk;
+pub mod leftovers;
 mod load;
+mod part;
 mod platform;
-mod podman;
 mod pusher;
+mod visits;
 
-pub use apps::{probe_with, probe_with_dockerfile, write_probe};
+pub use apps::{ENDLESS_BUILD, probe_with, probe_with_dockerfile, write_probe};
 pub use binaries::{repository_root, run};
+pub use command_line::Output;
+pub use disk::SmallDisk;
 pub use load::{Load, LoadReport};
-pub use platform::{Output, Part, Platform};
+pub use part::Part;
+pub use platform::Platform;
 pub use pusher::{Pushed, Pusher};

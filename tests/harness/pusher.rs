@@ -4,8 +4,10 @@ use crate::{platform::Platform, run};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Uses stock `git` and `ssh` with nothing of the machine's own configuration.
 pub struct Pusher {
@@ -225,6 +227,30 @@ impl Pusher {
             .kill_on_drop(true)
             .spawn()
             .expect("git starts")
+    }
+
+    /// Starts `git push pvdify main`, and waits until a line of its output holds `text`.
+    ///
+    /// # Panics
+    /// When the push ends before, or takes too long.
+    pub async fn start_push_until(&self, text: &str) -> tokio::process::Child {
+        let mut push = self.start_push("main");
+        let mut output = BufReader::new(push.stderr.take().expect("it is piped"));
+        let reached = async {
+            let mut said = String::new();
+            while output.read_line(&mut said).await.expect("git speaks UTF-8") > 0 {
+                if said.contains(text) {
+                    return;
+                }
+            }
+            panic!("the push ended before {text:?}:\n{said}");
+        };
+        tokio::time::timeout(Duration::from_secs(60), reached)
+            .await
+            .unwrap_or_else(|_| panic!("the push does not get to {text:?}"));
+        // Read to its end: a pipe that nobody reads would stop git.
+        tokio::spawn(async move { tokio::io::copy(&mut output, &mut tokio::io::sink()).await });
+        push
     }
 
     /// The commit the remote's branch is at, as the server advertises it to a pusher; `None` when it has none.

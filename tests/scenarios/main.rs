@@ -12,6 +12,7 @@ mod deploy_image;
 mod domains;
 mod failed_push;
 mod garbage;
+mod leaves_nothing;
 mod parts;
 mod push_to_route;
 mod restart_anywhere;

@@ -1,8 +1,7 @@
 //! `kill -9` of pvdifyd at any moment: containers go on, the next start answers, nothing is left half-done.
 
-use pvdify_tests::{Platform, Pusher, probe_with_dockerfile, write_probe};
+use pvdify_tests::{ENDLESS_BUILD, Platform, Pusher, probe_with_dockerfile, write_probe};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Long enough for a machine that does much else; how long it takes on an idle one is a benchmark's figure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,23 +40,8 @@ async fn a_kill_in_the_build_fails_that_build_and_the_next_push_works() {
         .await;
     let before = platform.running();
 
-    // The build runs the probe as a server: it would go on for ever.
-    let dockerfile =
-        "FROM scratch\nCOPY server version /\nRUN [\"/server\", \"worker\"]\nCMD [\"/server\"]\n";
-    pusher.commit(|dir| probe_with_dockerfile(dir, "two", dockerfile));
-    let mut push = pusher.start_push("main");
-    let mut lines = BufReader::new(push.stderr.take().unwrap()).lines();
-    let building = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if line.contains("worker at work") {
-                return;
-            }
-        }
-        panic!("the push ended before its build");
-    };
-    tokio::time::timeout(Duration::from_secs(60), building)
-        .await
-        .expect("the build starts");
+    pusher.commit(|dir| probe_with_dockerfile(dir, "two", ENDLESS_BUILD));
+    let mut push = pusher.start_push_until("worker at work").await;
     platform.kill();
     let status = tokio::time::timeout(Duration::from_secs(30), push.wait())
         .await
