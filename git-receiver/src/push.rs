@@ -50,6 +50,10 @@ pub(crate) struct Push<'a> {
 const DONE: u32 = 0;
 const FAILED: u32 = 1;
 
+/// What a full disk is to a person, wherever it is met.
+pub(crate) const DISK_FULL: &str =
+    "the server's disk is full; nothing was changed: free space there, then push again";
+
 /// What ended a push before there was anything to report on; each line is for the person.
 pub(crate) struct Halt(pub(crate) Vec<String>);
 
@@ -62,6 +66,14 @@ impl Halt {
     pub(crate) fn internal(what: &str, error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "{what}");
         Self::line(format!("{what}; nothing was changed: see the server's log"))
+    }
+
+    /// The same of the disk, whose being full is no secret of the log's.
+    fn storage(what: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::line(DISK_FULL),
+            _ => Self::internal(what, error),
+        }
     }
 }
 
@@ -201,7 +213,7 @@ impl Push<'_> {
         });
         opened
             .await
-            .map_err(|error| Halt::internal("The repository can't be opened", &error))
+            .map_err(|error| Halt::storage("The repository can't be opened", &error))
     }
 
     /// Reads commands and pack. When the client goes, the unpacking stops with it.
@@ -261,7 +273,7 @@ impl Push<'_> {
         });
         judged
             .await
-            .map_err(|error| Halt::internal("The pushed objects can't be read", &error))
+            .map_err(|error| Halt::storage("The pushed objects can't be read", &error))
     }
 
     /// The objects move, then the refs, each durably. After a release this can still fail (the disk breaks):

@@ -76,8 +76,11 @@ impl Repositories {
         let git_dir = self.git_dir(app);
         if !git_dir.exists() {
             let half = self.quarantine_path(app);
-            make_bare(&half, None)?;
-            fs::rename(&half, &git_dir)?;
+            let made = make_bare(&half, None).and_then(|()| fs::rename(&half, &git_dir));
+            if made.is_err() && half.exists() {
+                fs::remove_dir_all(&half)?;
+            }
+            made?;
             sync(&self.root)?;
         }
         Ok(git_dir)
@@ -85,13 +88,14 @@ impl Repositories {
 
     /// A fresh quarantine for a push to the app.
     pub(crate) fn quarantine(&self, app: &AppId) -> io::Result<Quarantine> {
-        let path = self.quarantine_path(app);
-        // Relative to the quarantine's own `objects`, so that no root's name needs quoting.
-        make_bare(&path, Some(&format!("../../../{app}.git/objects\n")))?;
-        Ok(Quarantine {
-            path,
+        // Before there is anything of it, so that one that is half made goes too.
+        let quarantine = Quarantine {
+            path: self.quarantine_path(app),
             objects: self.git_dir(app).join("objects"),
-        })
+        };
+        // Relative to the quarantine's own `objects`, so that no root's name needs quoting.
+        make_bare(&quarantine.path, Some(&format!("../../../{app}.git/objects\n")))?;
+        Ok(quarantine)
     }
 
     fn quarantine_path(&self, app: &AppId) -> PathBuf {

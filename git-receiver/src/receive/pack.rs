@@ -6,7 +6,7 @@
 //! too much, so the end is told from the checksum: it is of all that came before the last twenty bytes.
 
 use super::seal::{CHECKSUM, Seal};
-use crate::{config::Limits, repo::Quarantine};
+use crate::{config::Limits, push::DISK_FULL, repo::Quarantine};
 use gix_pack::Bundle;
 use std::{
     fs,
@@ -29,7 +29,7 @@ pub(crate) enum PackError {
     Ended,
     #[error("nothing was received for {0} seconds; nothing was changed: push again")]
     Idle(u64),
-    #[error("the server's disk is full; nothing was changed: free space there, then push again")]
+    #[error("{DISK_FULL}")]
     DiskFull,
     #[error("the server could not store the pack; nothing was changed: see its log")]
     Storage,
@@ -118,8 +118,15 @@ pub(crate) fn explain(error: &gix::Error, limits: &Limits) -> PackError {
     if error.is_resource_exhausted() && io.is_none() {
         return PackError::ObjectTooLarge(limits.object_bytes);
     }
-    match io.map(|error| (error.kind(), error.raw_os_error())) {
-        Some((_, Some(_))) => io.map_or(PackError::Storage, PackError::from),
+    // What gix makes of a damaged pack has one of these kinds. The system's own errors have others, or keep its
+    // number, which is lost where a path was added to one.
+    let is_the_packs = |error: &io::Error| {
+        use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+        let kind = matches!(error.kind(), InvalidData | InvalidInput | Other | UnexpectedEof);
+        kind && error.raw_os_error().is_none()
+    };
+    match io {
+        Some(error) if !is_the_packs(error) => PackError::from(error),
         _ => PackError::Corrupt(one_line(&error.probable_cause().to_string())),
     }
 }
@@ -240,6 +247,31 @@ mod tests {
         input.read_to_end(&mut out).unwrap();
         assert_eq!(out, b"1234");
         assert!(matches!(input.stopped, Some(Stopped::TooLarge)));
+    }
+
+    #[test]
+    fn the_servers_faults_are_told_from_the_packs() {
+        let explain = |error: io::Error| explain(&gix::Error::from_error(error), &Limits::default());
+        let with_path = |errno| {
+            // As tempfile does it: the kind stays, the number goes.
+            let error = io::Error::from_raw_os_error(errno);
+            io::Error::new(error.kind(), format!("{error} at path \"/srv/x\""))
+        };
+        let (enospc, eio) = (28, 5);
+        for error in [io::Error::from_raw_os_error(enospc), with_path(enospc)] {
+            assert!(matches!(explain(error), PackError::DiskFull));
+        }
+        for error in [io::Error::from_raw_os_error(eio), with_path(eio)] {
+            assert!(matches!(explain(error), PackError::Storage));
+        }
+        for kind in [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::InvalidData,
+            io::ErrorKind::Other,
+        ] {
+            let error = io::Error::new(kind, "a byte is missing");
+            assert!(matches!(explain(error), PackError::Corrupt(text) if text == "a byte is missing"));
+        }
     }
 
     /// gix has panicked on input that ends where it should not; every mutation here must be an answer.
