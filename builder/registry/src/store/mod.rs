@@ -366,7 +366,16 @@ impl Store {
         S: Stream<Item = io::Result<Bytes>> + Unpin + Send + 'static,
     {
         let mut upload = self.upload(repository, id).await?;
-        tokio::spawn(async move { upload.append(range, body).await })
+        let sessions = Arc::clone(&self.sessions);
+        let work = async move {
+            let appended = upload.append(range, body).await;
+            if matches!(appended, Err(StoreError::DiskFull)) {
+                // Kept, it would keep the disk full; who sent it has nothing to go on from.
+                upload.cancel(&sessions)?;
+            }
+            appended
+        };
+        tokio::spawn(work)
             .await
             .unwrap_or_else(|panicked| Err(io::Error::other(panicked).into()))
     }

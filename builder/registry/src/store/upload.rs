@@ -67,14 +67,17 @@ pub(super) fn start(disk: &Disk, repository: &Repository) -> io::Result<Uuid> {
     let id = Uuid::now_v7();
     let folder = disk.uploads().join(id.to_string());
     fs::create_dir(&folder)?;
-    fs::File::create_new(folder.join("data"))?;
-    // Last: without it there is no upload, and `sweep` takes the folder.
-    durable::write(
-        &disk.temporary(),
-        &folder.join("repository"),
-        repository.as_str().as_bytes(),
-    )?;
-    durable::sync_parent(&folder)?;
+    let fill = || {
+        fs::File::create_new(folder.join("data"))?;
+        // Last: without it there is no upload, and `sweep` takes the folder that a crash left.
+        let owner = folder.join("repository");
+        durable::write(&disk.temporary(), &owner, repository.as_str().as_bytes())?;
+        durable::sync_parent(&folder)
+    };
+    fill().inspect_err(|_| {
+        // What is left behind is swept later; the error that matters is the first.
+        fs::remove_dir_all(&folder).ok();
+    })?;
     Ok(id)
 }
 
@@ -131,6 +134,7 @@ impl Upload {
     where
         S: Stream<Item = io::Result<Bytes>> + Unpin,
     {
+        let mut body = body.fuse();
         let before = self.progress().await?.size;
         if let Some((start, _)) = range
             && start != before
@@ -142,10 +146,14 @@ impl Upload {
             .append(true)
             .open(self.data())
             .await?;
-        let received = write_hashed(file, body, &mut progress).await;
+        let received = write_hashed(file, &mut body, &mut progress).await;
         match received {
             // The disk's fault: what is in the file is not known, so the next call reads it again.
-            Err(Broken::Disk(error)) => return Err(error.into()),
+            Err(Broken::Disk(error)) => {
+                // Clients read no answer before they have sent all: they would learn of a broken pipe only.
+                while let Some(Ok(_)) = body.next().await {}
+                return Err(error.into());
+            }
             Err(Broken::Sender(error)) => {
                 *self.turn = Some(progress);
                 return Err(StoreError::Sender(error));
