@@ -1,6 +1,6 @@
 //! Why there is no image. The texts are complete: they are shown to the person as they stand.
 
-use crate::podman::PodmanError;
+use crate::{failure, podman::PodmanError};
 use pvdify_registry::StoreError;
 use thiserror::Error;
 
@@ -28,6 +28,7 @@ impl BuildError {
 impl From<PodmanError> for BuildError {
     fn from(error: PodmanError) -> Self {
         match error {
+            PodmanError::Refused { message, .. } if failure::is_disk_full(&message) => failure::disk_full(),
             PodmanError::Refused { .. } | PodmanError::Answer(_) => {
                 Self::Unavailable(format!("the image can't be built now. {error}"))
             }
@@ -43,10 +44,7 @@ impl From<PodmanError> for BuildError {
 impl From<StoreError> for BuildError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::DiskFull => Self::Unavailable(
-                "the server's disk is full: nothing was changed. Free space on it and deploy again"
-                    .to_owned(),
-            ),
+            StoreError::DiskFull => failure::disk_full(),
             other => Self::Unavailable(format!("the image can't be stored: {other}")),
         }
     }

@@ -40,10 +40,8 @@ pub(crate) fn explain(message: &str, place: Option<&Place>, memory_bytes: u64) -
                 .to_owned(),
         );
     }
-    if message.contains("no space left on device") {
-        return BuildError::Unavailable(
-            "the server's disk is full: nothing was changed. Free space on it and deploy again".to_owned(),
-        );
+    if is_disk_full(message) {
+        return disk_full();
     }
     let cause = cause(message, memory_bytes);
     let Some(place) = place else {
@@ -63,6 +61,19 @@ pub(crate) fn explain(message: &str, place: Option<&Place>, memory_bytes: u64) -
         }
     }
     BuildError::Refused(text)
+}
+
+/// Whether Podman found a disk full, or our registry told it so.
+pub(crate) fn is_disk_full(message: &str) -> bool {
+    const SIGNS: [&str; 2] = ["no space left on device", "507 Insufficient Storage"];
+    SIGNS.iter().any(|sign| message.contains(sign))
+}
+
+/// For whoever pushed, wherever the full disk was met.
+pub(crate) fn disk_full() -> BuildError {
+    BuildError::Unavailable(
+        "the server's disk is full: nothing was changed. Free space on it and deploy again".to_owned(),
+    )
 }
 
 fn cause(message: &str, memory_bytes: u64) -> String {
@@ -190,6 +201,21 @@ mod tests {
         the server's disk is full: nothing was changed. Free space on it and deploy again
         the build failed: something new
         "#);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_wherever_podman_met_it() {
+        for message in [
+            "reading blob sha256:66: write /srv/run/podman-tmp/9298: no space left on device",
+            "writing blob: uploading layer chunked: received unexpected HTTP status: 507 Insufficient Storage",
+        ] {
+            let error = BuildError::from(crate::podman::PodmanError::Refused {
+                status: http::StatusCode::INTERNAL_SERVER_ERROR,
+                cause: String::new(),
+                message: message.to_owned(),
+            });
+            assert_eq!(error, disk_full(), "{message}");
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ use tokio::sync::mpsc;
 pub const LOCAL_PREFIX: &str = "localhost/pvdify-build/";
 /// Names that one Dockerfile's ADDs may have looked up.
 const MAX_HOSTS: usize = 100;
+/// A disk that holds less than this part of what a build needs has run full.
+const RAN_FULL: u64 = 16;
 
 /// An image in the own registry, and what the source said about running it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +140,7 @@ impl Builder {
         }
         if let Err(failed) = result {
             self.remove_tag(&tag).await;
-            return Err(failed.error);
+            return Err(self.ran_full().unwrap_or(failed.error));
         }
         say(&output, "-----> Storing the image").await;
         let pushed = tokio::time::timeout(self.config.limits.timeout, self.push(app, build, &tag))
@@ -209,13 +211,7 @@ impl Builder {
     }
 
     fn check_disk(&self) -> Result<(), BuildError> {
-        let config = &self.config;
-        std::fs::create_dir_all(&config.work_dir).map_err(disk_error)?;
-        let disk = rustix::fs::statvfs(&config.work_dir).map_err(|error| disk_error(error.into()))?;
-        let (free, needed) = (
-            disk.f_bavail.saturating_mul(disk.f_frsize),
-            config.limits.free_bytes,
-        );
+        let (free, needed) = self.disk()?;
         if free >= needed {
             return Ok(());
         }
@@ -224,6 +220,21 @@ impl Builder {
             free / MIB,
             needed / MIB
         )))
+    }
+
+    /// Why a build failed that had room at its start and has none now: what Podman says then may be anything.
+    fn ran_full(&self) -> Option<BuildError> {
+        let (free, needed) = self.disk().ok()?;
+        (free < needed / RAN_FULL).then(failure::disk_full)
+    }
+
+    /// The bytes that are free, and that must be for a build to begin.
+    fn disk(&self) -> Result<(u64, u64), BuildError> {
+        let config = &self.config;
+        std::fs::create_dir_all(&config.work_dir).map_err(disk_error)?;
+        let disk = rustix::fs::statvfs(&config.work_dir).map_err(|error| disk_error(error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok((free, config.limits.free_bytes))
     }
 
     async fn scan(&self, source: &Path) -> Result<Source, BuildError> {
