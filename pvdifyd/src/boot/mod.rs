@@ -365,5 +365,7 @@ fn init_tracing(filter: &str) -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr)
+        // It would be told of on stderr, which can't be written: that panics.
+        .log_internal_errors(false)
         .try_init()
 }
