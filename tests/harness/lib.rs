@@ -25,4 +25,4 @@ pub use disk::SmallDisk;
 pub use load::{Load, LoadReport};
 pub use part::Part;
 pub use platform::Platform;
-pub use pusher::{Pushed, Pusher};
+pub use pusher::{Pushed, Pusher, UnderWay};

@@ -1,6 +1,10 @@
 //! A whole Pvdify of one's own.
 
-use crate::{binaries::binary, disk::SmallDisk, leftovers};
+use crate::{
+    binaries::{binary, run},
+    disk::SmallDisk,
+    leftovers,
+};
 use serde_json::Value;
 use std::{
     fs::File,
@@ -165,6 +169,17 @@ impl Platform {
         leftovers::stop_podman_service(self.state_dir());
     }
 
+    /// SIGTERM to what the RUN steps of its builds run.
+    ///
+    /// # Panics
+    /// When none runs.
+    pub fn end_run_steps(&self) {
+        let id = self.installation().expect("a server that builds has an id");
+        let pids = leftovers::build_processes(&id);
+        let pids: Vec<&str> = pids.iter().map(String::as_str).collect();
+        run("kill", &[&["-TERM"], pids.as_slice()].concat());
+    }
+
     /// The process id of pvdifyd.
     ///
     /// # Panics
@@ -234,7 +249,13 @@ impl Platform {
     /// What pvdifyd logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+        let file = self.log_file();
+        // A device has no end.
+        if file.metadata().is_ok_and(|meta| meta.is_file()) {
+            std::fs::read_to_string(file).unwrap_or_default()
+        } else {
+            String::new()
+        }
     }
 }
 

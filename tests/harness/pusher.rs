@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 /// Uses stock `git` and `ssh` with nothing of the machine's own configuration.
 pub struct Pusher {
@@ -43,6 +43,27 @@ impl Pushed {
     pub fn rejected(self) -> String {
         assert_ne!(self.status, 0, "{}", self.output);
         self.output
+    }
+}
+
+/// A push that has begun.
+pub struct UnderWay {
+    push: tokio::process::Child,
+    said: tokio::task::JoinHandle<String>,
+}
+
+impl UnderWay {
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn end(mut self) -> Pushed {
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.push.wait()).await;
+        let status = ended.expect("git ends").expect("git is waited for");
+        Pushed {
+            status: status.code().unwrap_or(-1),
+            output: self.said.await.expect("its output is read"),
+        }
     }
 }
 
@@ -233,24 +254,24 @@ impl Pusher {
     ///
     /// # Panics
     /// When the push ends before, or takes too long.
-    pub async fn start_push_until(&self, text: &str) -> tokio::process::Child {
+    pub async fn start_push_until(&self, text: &str) -> UnderWay {
         let mut push = self.start_push("main");
         let mut output = BufReader::new(push.stderr.take().expect("it is piped"));
+        let mut said = String::new();
         let reached = async {
-            let mut said = String::new();
-            while output.read_line(&mut said).await.expect("git speaks UTF-8") > 0 {
-                if said.contains(text) {
-                    return;
-                }
+            while !said.contains(text) {
+                let length = output.read_line(&mut said).await.expect("git speaks UTF-8");
+                assert!(length > 0, "the push ended before {text:?}:\n{said}");
             }
-            panic!("the push ended before {text:?}:\n{said}");
         };
-        tokio::time::timeout(Duration::from_secs(60), reached)
-            .await
-            .unwrap_or_else(|_| panic!("the push does not get to {text:?}"));
-        // Read to its end: a pipe that nobody reads would stop git.
-        tokio::spawn(async move { tokio::io::copy(&mut output, &mut tokio::io::sink()).await });
-        push
+        let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
+        assert!(reached.is_ok(), "the push does not get to {text:?}:\n{said}");
+        // A pipe that nobody reads would stop git.
+        let said = tokio::spawn(async move {
+            output.read_to_string(&mut said).await.expect("git speaks UTF-8");
+            said
+        });
+        UnderWay { push, said }
     }
 
     /// The commit the remote's branch is at, as the server advertises it to a pusher; `None` when it has none.

@@ -5,9 +5,9 @@ use pvdify_tests::{ENDLESS_BUILD, Platform, Pusher, leftovers, probe_with_docker
 
 async fn kill_in_build(platform: &mut Platform, pusher: &Pusher, version: &str) {
     pusher.commit(|dir| probe_with_dockerfile(dir, version, ENDLESS_BUILD));
-    let mut push = pusher.start_push_until("worker at work").await;
+    let push = pusher.start_push_until("worker at work").await;
     platform.kill();
-    push.wait().await.unwrap();
+    push.end().await.rejected();
 }
 
 fn of(found: &[String], kind: &str) -> usize {

@@ -11,6 +11,7 @@ mod dashboard;
 mod deploy_image;
 mod domains;
 mod failed_push;
+mod full_disk;
 mod garbage;
 mod leaves_nothing;
 mod parts;
