@@ -3,7 +3,8 @@
 //! Every change is a closure that runs in one IMMEDIATE transaction on the one writer thread, so changes
 //! follow each other and a read inside a change can't be overtaken: read-modify-write needs no further
 //! lock. WAL with `synchronous=FULL`: what was answered is on disk (NORMAL may lose the last commits when
-//! the power goes). Reads run on connections of their own, each in one snapshot.
+//! the power goes), and what was refused is not there after a kill either. Reads run on connections of their
+//! own, each in one snapshot.
 //!
 //! There is a module for each table; SQL is nowhere else. The use cases compose their functions inside one
 //! [`Store::write`].
@@ -165,8 +166,23 @@ fn in_transaction<T, E: From<Error>>(
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(Error::from)?;
     let value = change(&transaction)?;
-    transaction.commit().map_err(Error::from)?;
+    if let Err(error) = transaction.commit() {
+        disown(connection);
+        return Err(Error::from(error).into());
+    }
     Ok(value)
+}
+
+/// A commit that could not be flushed stands complete in the log all the same, and the start after a kill would
+/// find it there. A change that changes nothing takes its place.
+fn disown(connection: &Connection) {
+    // Two steps, since SQLite does not write a row that stays the same.
+    let nothing = "BEGIN IMMEDIATE; UPDATE installation SET generation = generation + 1;
+        UPDATE installation SET generation = generation - 1; COMMIT";
+    // On a disk that fails this fails too; it is written before it is flushed, which is what matters.
+    if connection.execute_batch(nothing).is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").ok();
+    }
 }
 
 /// The writer thread. A change that panics rolls back as it unwinds, and the next one runs.
