@@ -72,6 +72,15 @@ pub(crate) fn probe_binary() -> &'static Path {
     COMPILED.get_or_init(|| compiled("tests/fixtures/apps/probe/server.c", "probe", &["-static"]))
 }
 
+/// The library of [`crate::FsyncFaults`], compiled once.
+pub(crate) fn fsync_faults() -> &'static Path {
+    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let options = ["-shared", "-fPIC", "-pthread"];
+        compiled("tests/fixtures/faults/fsync.c", "fsync.so", &options)
+    })
+}
+
 /// Compiles a C file of the repository into `target/<profile>/`, where it is replaced by the next run's.
 fn compiled(source: &str, name: &str, options: &[&str]) -> PathBuf {
     let source = repository_root().join(source).display().to_string();

@@ -53,6 +53,15 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
+    /// Whether git has ended.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    #[must_use]
+    pub fn is_over(&mut self) -> bool {
+        self.push.try_wait().expect("git is waited for").is_some()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

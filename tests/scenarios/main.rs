@@ -13,6 +13,7 @@ mod domains;
 mod failed_push;
 mod full_disk;
 mod garbage;
+mod io_errors;
 mod leaves_nothing;
 mod parts;
 mod push_to_route;
