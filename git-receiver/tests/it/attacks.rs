@@ -274,11 +274,11 @@ async fn trees_that_would_write_outside_or_into_dot_git_are_refused() {
             .await
             .must()
             .raw;
-        let mut wire = crate::raw::command_line(
+        let mut wire = crate::wire::command_line(
             &"0".repeat(40),
             commit.trim(),
             "refs/heads/evil",
-            crate::raw::CAPABILITIES,
+            crate::wire::CAPABILITIES,
         );
         wire.extend_from_slice(&pack);
         let said = rig

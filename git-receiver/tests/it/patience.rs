@@ -1,6 +1,6 @@
 //! How long a push may take to come: a client that always has one more byte gives the app's turn up too.
 
-use crate::{client::Said, raw::command_line, rig::Rig};
+use crate::{client::Said, rig::Rig, wire::command_line};
 use git_receiver::Limits;
 use std::{process::Stdio, time::Duration};
 use tokio::io::AsyncWriteExt;

@@ -59,7 +59,7 @@ async fn a_client_that_vanishes_in_the_pack_leaves_nothing() {
     let mut ssh = rig.client.ssh_command(&["git-receive-pack '/demo.git'"]);
     let mut ssh = ssh.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut stdin = ssh.stdin.take().unwrap();
-    let command = crate::raw::command_line(&old, &new, "refs/heads/main", crate::raw::CAPABILITIES);
+    let command = crate::wire::command_line(&old, &new, "refs/heads/main", crate::wire::CAPABILITIES);
     stdin.write_all(&command).await.unwrap();
     stdin.write_all(&pack[..pack.len() / 2]).await.unwrap();
     stdin.flush().await.unwrap();

@@ -16,6 +16,7 @@ mod feed;
 mod forwarded;
 mod framing;
 mod harness;
+mod heads;
 mod load;
 mod pages;
 mod stop;
