@@ -10,7 +10,8 @@
 unset PVDIFY_STATE_DIR
 scripts/stop.sh
 id="$(as_root cat .pvdify/installation-id 2>/dev/null || true)"
-[[ -z "$id" ]] || remove_images "$id"
+remove_builds "$id"
+remove_images "$id"
 say "Removing .pvdify, .demo, target and the dashboard's build"
 as_root rm -rf .pvdify
 rm -rf .demo target admin-ui/build admin-ui/node_modules admin-ui/.svelte-kit

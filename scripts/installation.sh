@@ -38,19 +38,81 @@ end_podman_service() {
   done
 }
 
+# Podman takes a label without a value for any value: without an id, all below would be everybody's.
+
 # remove_containers ID: containers and networks of an installation; its images stay.
 remove_containers() {
   local found
+  [[ -n "$1" ]] || return 0
   mapfile -t found < <(as_root podman ps --all --quiet --filter "label=pvdify.installation=$1")
-  ((${#found[@]} == 0)) || as_root podman rm --force --time 10 "${found[@]}" >/dev/null
+  ((${#found[@]} == 0)) || as_root podman rm --force --time 10 --volumes "${found[@]}" >/dev/null
   mapfile -t found < <(as_root podman network ls --quiet --filter "label=pvdify.installation=$1")
   ((${#found[@]} == 0)) || as_root podman network rm --force "${found[@]}" >/dev/null
 }
 
-# remove_images ID: the images that an installation built.
+# working_containers GROUP: containers of builds that were cut off, with their control group. They bear no label;
+# Buildah's record beside each names the group, and what is asked for is how that begins.
+working_containers() {
+  local records id group
+  records="$(as_root podman info --format '{{.Store.GraphRoot}}/{{.Store.GraphDriverName}}-containers')"
+  for id in $(as_root podman ps --all --external --quiet --no-trunc); do
+    group="$(as_root grep --only-matching --no-messages "\"CgroupParent\":\"/$1[^\"]*" "$records/$id/userdata/buildah.json" || true)"
+    [[ -z "$group" ]] || printf '%s %s\n' "$id" "${group##*\"}"
+  done
+}
+
+# control_groups GROUP: those of builds, deepest first, by how their path begins.
+control_groups() {
+  find /sys/fs/cgroup -depth -mindepth 1 -type d -path "/sys/fs/cgroup*/$1*" 2>/dev/null || true
+}
+
+# remove_builds ID: what cut-off builds of an installation left. Its Podman service must have ended.
+remove_builds() {
+  local pid found
+  [[ -n "$1" ]] || return 0
+  for pid in $(as_root grep --files-with-matches --no-messages --fixed-strings ":/pvdify-build-$1/" /proc/[0-9]*/cgroup | cut -d/ -f3); do
+    end_process "$pid" 0
+  done
+  mapfile -t found < <(working_containers "pvdify-build-$1/" | cut -d' ' -f1)
+  ((${#found[@]} == 0)) || as_root podman rm --force "${found[@]}" >/dev/null
+  mapfile -t found < <(control_groups "pvdify-build-$1")
+  ((${#found[@]} == 0)) || as_root rmdir "${found[@]}" 2>/dev/null || true
+}
+
+# names_of_images FILTER [PREFIX]: each name of each image that a filter of Podman's finds or that begins like
+# this; the id of one without a name.
+names_of_images() {
+  local format='{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}'
+  {
+    as_root podman images --all --no-trunc --filter "$1" --format "$format"
+    [[ -z "${2:-}" ]] || as_root podman images --all --no-trunc --format "$format" | grep -- "^$2" || true
+  } | awk '$1 == "<none>" { print $4; next } $2 == "<none>" { print $1 "@" $3; next } { print $1 ":" $2 }' | sort --unique
+}
+
+# remove_images ID [REGISTRY]: the images that an installation built, and those that came from its registry.
 remove_images() {
-  local found
-  mapfile -t found < <(as_root podman images --filter "label=pvdify.installation=$1" --format '{{.Repository}}:{{.Tag}}')
-  # By name and without force: with force, Podman also removes builds of others that stand on the same layers.
-  ((${#found[@]} == 0)) || as_root podman rmi "${found[@]}" >/dev/null 2>&1 || true
+  local found before=-1
+  [[ -n "$1" ]] || return 0
+  mapfile -t found < <(names_of_images "label=pvdify.installation=$1" "${2:+$2/}")
+  # An image can stand on another one: as long as some go, more may. By name and without force: with force,
+  # Podman also removes builds of others that stand on the same layers.
+  while ((${#found[@]} > 0 && ${#found[@]} != before)); do
+    before=${#found[@]}
+    as_root podman rmi "${found[@]}" >/dev/null 2>&1 || true
+    mapfile -t found < <(names_of_images "label=pvdify.installation=$1" "${2:+$2/}")
+  done
+}
+
+# all_there_is: what all installations on this host have, a line each, for a comparison.
+all_there_is() {
+  local label=pvdify.installation image='{{.Repository}}:{{.Tag}} {{.ID}}'
+  as_root podman ps --all --filter "label=$label" --format 'container {{.ID}} {{.Names}} {{.Labels}}'
+  working_containers pvdify-build- | sed 's/^/working container /'
+  as_root podman network ls --filter "label=$label" --format 'network {{.Name}} {{.Labels}}'
+  as_root podman volume ls --filter "label=$label" --format 'volume {{.Name}} {{.Labels}}'
+  as_root podman images --all --filter "label=$label" --format "image $image {{.Labels}}"
+  # Those that no build of ours made: imported ones, and the tests' own.
+  as_root podman images --format "image $image" |
+    grep '^image \(127\.0\.0\.1:[0-9]\|localhost/pvdify-\(test\|scenario\|bench\)\)' || true
+  control_groups pvdify-build- | sed 's/^/control group /'
 }

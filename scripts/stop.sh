@@ -27,5 +27,6 @@ id="$(as_root cat "$STATE/installation-id" 2>/dev/null || true)"
 if [[ -n "$id" ]]; then
   say "Removing its containers and networks"
   remove_containers "$id"
+  remove_builds "$id"
 fi
 detail "Stopped. Apps, releases and images are kept in $STATE: make demo brings them back, make clean removes them"

@@ -9,31 +9,50 @@ scripts/lint.sh
 step "Dashboard's tests (vitest)" npm --prefix admin-ui run --silent test
 scripts/base-images.sh
 
-# The scenarios keep the state of each server they start in here, and remove what they made themselves. What
-# a killed test could not remove is found again by this directory, and by nothing that others have.
+# The tests keep all their files in here, and remove what they made themselves. What a killed test could not
+# remove is found again by this directory, and by nothing that others have.
 scratch="$(mktemp -d)"
 results="$(mktemp)"
-unnamed_before="$(mktemp)"
-unnamed_images() { as_root podman images --quiet --no-trunc --filter dangling=true | sort --unique; }
-unnamed_images >"$unnamed_before"
+before="$(mktemp)"
+mounts() { awk -v below="$scratch/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort --reverse; }
+processes() { { pids_with environ "$scratch"; pids_with cmdline "$scratch"; } | sort --unique; }
 clean_up() {
-  local state pid new
-  for pid in $(pids_with environ "PVDIFY_STATE_DIR=$scratch/") $(pids_with cmdline "unix://$scratch/"); do
+  local state pid id mount
+  for pid in $(processes); do
     end_process "$pid" 5
   done
-  for state in "$scratch"/*/; do
-    [[ -f "$state/installation-id" ]] || continue
-    remove_containers "$(cat "$state/installation-id")"
-    remove_images "$(cat "$state/installation-id")"
+  for state in "$scratch"/*/ "$scratch"/*/state/; do
+    id="$(as_root cat "$state/installation-id" 2>/dev/null || true)"
+    remove_containers "$id"
+    remove_builds "$id"
+    remove_images "$id" "$(as_root jq --raw-output '.registry // ""' "$state/run/addresses.json" 2>/dev/null || true)"
   done
-  # Steps of the tests' builds that no image stands on any more. A step can stand on another, so more than once.
-  for _ in 1 2 3; do
-    mapfile -t new < <(unnamed_images | comm -13 "$unnamed_before" -)
-    ((${#new[@]} > 0)) || break
-    as_root podman rmi "${new[@]}" >/dev/null 2>&1 || true
+  for mount in $(mounts); do
+    as_root umount --lazy "$mount" || true
   done
+  rm -f "$results" "$before"
   as_root rm -rf "$scratch"
-  rm -f "$results" "$unnamed_before"
+}
+
+# left_behind: what the tests made and did not remove, a line each. Other installations' tests may run on the same
+# host: what has a server that lives is not ours, and what goes within a minute was not left.
+left_behind() {
+  local pid state living=() tries=60 found
+  for pid in $(processes); do
+    printf 'process %s %s\n' "$pid" "$(as_root cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ' | cut -c1-200)"
+  done
+  mounts | sed 's/^/mount /'
+  find "$scratch" -mindepth 1 -maxdepth 1 | sed 's/^/file /'
+  while ((tries-- > 0)); do
+    living=(-e no-installation)
+    while read -r state; do
+      living+=(-e "$(as_root cat "$state/installation-id" 2>/dev/null || echo no-installation)")
+    done < <(as_root cat /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n' | sed -n 's/^PVDIFY_STATE_DIR=//p' | sort --unique)
+    found="$(all_there_is | sort | comm -13 "$before" - | grep --invert-match --fixed-strings "${living[@]}" || true)"
+    [[ -n "$found" ]] || return 0
+    sleep 1
+  done
+  printf '%s\n' "$found"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
@@ -46,6 +65,7 @@ if ((EUID != 0)); then
   export "CARGO_TARGET_${triple}_RUNNER=$ROOT/scripts/as-root.sh"
 fi
 
+all_there_is | sort >"$before"
 say "Tests (cargo test)"
 start=$SECONDS
 status=0
@@ -54,3 +74,10 @@ awk -v took="$(elapsed "$start")" '
   /^test result: / { passed += $4; failed += $6; ignored += $8 }
   END { printf "       cargo test: %d passed, %d failed, %d ignored, in %s\n", passed, failed, ignored, took }' "$results"
 ((status == 0)) || die "tests failed" "their names and reasons stand above"
+
+left="$(left_behind)"
+if [[ -n "$left" ]]; then
+  while read -r line; do detail "$line"; done <<<"$left"
+  die "the tests left behind what stands above" "the test that made it has to remove it, also when it fails"
+fi
+detail "Nothing is left behind"

@@ -88,15 +88,30 @@ pub(crate) fn service_options(state_dir: &Path) -> ServiceOptions {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
+        // First: what the test asked of it last would otherwise be made after it was looked for.
+        self.kill_service();
         for id in try_podman(&["ps", "-aq", "--no-trunc", "--filter", &self.filter]).lines() {
             try_podman(&["rm", "-f", "-t", "0", "-v", id]);
         }
         for id in try_podman(&["network", "ls", "-q", "--filter", &self.filter]).lines() {
-            try_podman(&["network", "rm", id]);
+            try_podman(&["network", "rm", "-f", id]);
         }
         try_podman(&["rmi", "-f", &self.tag]);
-        for pid in service_pids(&self.socket) {
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        // Again: a reconciler of the test may have revived it.
+        self.kill_service();
+    }
+}
+
+impl Cleanup {
+    fn kill_service(&self) {
+        let begun = std::time::Instant::now();
+        let mut pids = service_pids(&self.socket);
+        while !pids.is_empty() && begun.elapsed().as_secs() < 10 {
+            for pid in pids {
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            pids = service_pids(&self.socket);
         }
     }
 }
