@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long a start may take on a busy machine before the scenario gives up.
-pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(180);
 
 /// A running `pvdifyd --dev` on free ports.
 pub struct Platform {

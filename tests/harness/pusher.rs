@@ -67,7 +67,7 @@ impl UnderWay {
     /// # Panics
     /// When it does not end.
     pub async fn end(mut self) -> Pushed {
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.push.wait()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(180), self.push.wait()).await;
         let status = ended.expect("git ends").expect("git is waited for");
         Pushed {
             status: status.code().unwrap_or(-1),
@@ -273,7 +273,7 @@ impl Pusher {
                 assert!(length > 0, "the push ended before {text:?}:\n{said}");
             }
         };
-        let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
+        let reached = tokio::time::timeout(Duration::from_secs(180), reached).await;
         assert!(reached.is_ok(), "the push does not get to {text:?}:\n{said}");
         // A pipe that nobody reads would stop git.
         let said = tokio::spawn(async move {

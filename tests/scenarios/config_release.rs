@@ -55,7 +55,7 @@ async fn config_changes_are_releases_and_values_stay_sealed() {
     // The next push carries the config on.
     let second = pusher.commit(|dir| write_probe(dir, "two"));
     pusher.push().await.ok();
-    platform.wait_for("demo", &second, Duration::from_secs(10)).await;
+    platform.wait_for("demo", &second, Duration::from_secs(60)).await;
     assert_eq!(platform.get("demo", "/env/MODE").await.1, "blue");
 
     let mut found = Vec::new();

@@ -53,7 +53,7 @@ async fn an_image_is_deployed_by_digest_and_outlives_its_registry() {
         .await
         .ok();
     platform
-        .wait_for("tool", "version imported", Duration::from_secs(10))
+        .wait_for("tool", "version imported", Duration::from_secs(60))
         .await;
     let app = platform.api().app(&"tool".parse().unwrap()).await.unwrap();
     assert!(app.image.unwrap().contains("@sha256:"));

@@ -10,7 +10,7 @@ async fn serving() -> (Platform, Pusher, String) {
     let commit = pusher.commit(|dir| write_probe(dir, "one"));
     pusher.push().await.ok();
     platform
-        .wait_for("demo", "version one", Duration::from_secs(10))
+        .wait_for("demo", "version one", Duration::from_secs(60))
         .await;
     (platform, pusher, commit)
 }

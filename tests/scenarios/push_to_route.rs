@@ -34,12 +34,12 @@ async fn a_second_push_takes_over_under_load_without_a_failed_request() {
     pusher.push().await.ok();
     let load = Load::start(&platform, "demo", 50);
     platform
-        .wait_for("demo", "version one", Duration::from_secs(10))
+        .wait_for("demo", "version one", Duration::from_secs(60))
         .await;
     let second = pusher.commit(|dir| write_probe(dir, "two"));
     pusher.push().await.ok();
     platform
-        .wait_for("demo", "version two", Duration::from_secs(10))
+        .wait_for("demo", "version two", Duration::from_secs(60))
         .await;
     // The old release drains now; visitors come on until well after it is gone.
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -67,14 +67,14 @@ async fn a_request_in_flight_is_finished_by_the_release_that_took_it() {
     pusher.commit(|dir| write_probe(dir, "one"));
     pusher.push().await.ok();
     platform
-        .wait_for("demo", "version one", Duration::from_secs(10))
+        .wait_for("demo", "version one", Duration::from_secs(60))
         .await;
     pusher.commit(|dir| write_probe(dir, "two"));
     let slow = platform.get("demo", "/slow/8000");
     let push = async {
         pusher.push().await.ok();
         platform
-            .wait_for("demo", "version two", Duration::from_secs(10))
+            .wait_for("demo", "version two", Duration::from_secs(60))
             .await;
     };
     let ((status, body), ()) = tokio::join!(slow, push);

@@ -13,7 +13,7 @@ async fn a_rollback_brings_back_code_and_config_without_a_build() {
     pusher.commit(|dir| write_probe(dir, "two"));
     pusher.push().await.ok();
     platform
-        .wait_for("demo", "version two", Duration::from_secs(10))
+        .wait_for("demo", "version two", Duration::from_secs(60))
         .await;
     assert_eq!(platform.get("demo", "/env/MODE").await.1, "new");
 

@@ -13,7 +13,7 @@ async fn wait_for_ps(platform: &Platform, wanted: &str) -> String {
             return shown;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(30),
+            started.elapsed() < Duration::from_secs(60),
             "no {wanted:?} in:\n{shown}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -79,7 +79,7 @@ async fn processes_are_scaled_restarted_healed_and_logged() {
     // An app that ends comes back by itself.
     assert_eq!(platform.get("demo", "/exit/3").await.0, 200);
     platform
-        .wait_for("demo", "version one", Duration::from_secs(30))
+        .wait_for("demo", "version one", Duration::from_secs(60))
         .await;
 
     let logs = platform.cli(&["logs", "demo", "-n", "500"]).await.ok();
@@ -99,7 +99,7 @@ async fn an_app_scaled_to_zero_answers_503_and_comes_back() {
     platform.cli(&["ps:scale", "demo", "web=0"]).await.ok();
     let started = Instant::now();
     while platform.get("demo", "/").await.0 != 503 {
-        assert!(started.elapsed() < Duration::from_secs(30));
+        assert!(started.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(
@@ -114,6 +114,6 @@ async fn an_app_scaled_to_zero_answers_503_and_comes_back() {
     );
     platform.cli(&["ps:scale", "demo", "web=1"]).await.ok();
     platform
-        .wait_for("demo", "version one", Duration::from_secs(30))
+        .wait_for("demo", "version one", Duration::from_secs(60))
         .await;
 }
