@@ -8,7 +8,7 @@
 //! Podman's temporary files, which are as large as the sources it builds, lie in a folder of the service's own:
 //! one that is killed leaves them, and nobody could tell whose they are among those of the host's.
 
-use super::{EngineError, Result};
+use super::{EngineError, Result, probe};
 use pvdify_builder::podman::Libpod;
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -58,7 +58,7 @@ impl ServiceOptions {
             socket: None,
             state_dir: state_dir.to_owned(),
             podman: PathBuf::from("podman"),
-            runtime: None,
+            runtime: probe::needed_runtime(),
             use_system_socket: true,
         }
     }

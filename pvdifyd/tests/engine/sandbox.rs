@@ -81,7 +81,6 @@ impl Sandbox {
 pub(crate) fn service_options(state_dir: &Path) -> ServiceOptions {
     ServiceOptions {
         use_system_socket: false,
-        runtime: Some("runc".to_owned()).filter(|_| Path::new("/usr/bin/runc").exists()),
         ..ServiceOptions::new(state_dir)
     }
 }

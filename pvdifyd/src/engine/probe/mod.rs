@@ -82,6 +82,18 @@ pub async fn probe(socket: &Path) -> Result<HostProbe> {
     Ok(decide(&info, &facts))
 }
 
+/// The OCI runtime that Podman's service needs on this host; `None`: its default does. For the whole service:
+/// builds need it too, and Podman 5 does not heed what a single container asks for.
+pub(super) fn needed_runtime() -> Option<String> {
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    runtime_for(unified, installed(&["runc"]))
+}
+
+/// crun, the default where it is installed, refuses cgroup v1 beside v2.
+fn runtime_for(unified: bool, has_runc: bool) -> Option<String> {
+    (!unified && has_runc).then(|| "runc".to_owned())
+}
+
 /// In one of the folders where distributions put programs and Podman's helpers.
 fn installed(names: &[&str]) -> bool {
     let folders = [
@@ -95,4 +107,22 @@ fn installed(names: &[&str]) -> bool {
     folders
         .iter()
         .any(|folder| names.iter().any(|name| Path::new(folder).join(name).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_gets_runc_where_crun_refuses() {
+        let table = [
+            (true, true, None),
+            (true, false, None),
+            (false, true, Some("runc")),
+            (false, false, None),
+        ];
+        for (unified, has_runc, chosen) in table {
+            assert_eq!(runtime_for(unified, has_runc).as_deref(), chosen);
+        }
+    }
 }
