@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use pvdify_builder::{BuildError, Builder, Built};
 use pvdify_types::{AppName, ImageName, InstallationId};
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use tokio::sync::mpsc;
 
 /// The builder crate behind the port of the use cases.
@@ -47,11 +47,17 @@ impl BuilderImages {
         self.0.clone()
     }
 
-    /// What a killed build left in the engine goes; that it could not is no reason not to start.
+    /// What a killed build left in the engine goes, while everything else starts: apps answer at once however long
+    /// it takes, and new builds wait for it. That it could not go is no reason not to start.
     pub(super) async fn sweep_interrupted(&self) {
-        if let Err(error) = self.0.sweep_interrupted().await {
-            tracing::warn!(%error, "what an interrupted build left could not be removed");
-        }
+        let builder = self.0.clone();
+        let rest = builder.rest(Duration::ZERO).await;
+        tokio::spawn(async move {
+            if let Err(error) = builder.sweep_interrupted().await {
+                tracing::warn!(%error, "what an interrupted build left could not be removed");
+            }
+            drop(rest);
+        });
     }
 }
 
