@@ -103,16 +103,26 @@ remove_images() {
   done
 }
 
+# listed ARG...: what Podman lists. It fails when something of a list goes while it is read: it is asked again then.
+listed() {
+  local tries=5 list
+  until list="$(as_root podman "$@")"; do
+    ((--tries > 0)) || return 1
+    sleep 1
+  done
+  [[ -z "$list" ]] || printf '%s\n' "$list"
+}
+
 # all_there_is: what all installations on this host have, a line each, for a comparison.
 all_there_is() {
   local label=pvdify.installation image='{{.Repository}}:{{.Tag}} {{.ID}}'
-  as_root podman ps --all --filter "label=$label" --format 'container {{.ID}} {{.Names}} {{.Labels}}'
+  listed ps --all --filter "label=$label" --format 'container {{.ID}} {{.Names}} {{.Labels}}'
   working_containers pvdify-build- | sed 's/^/working container /'
-  as_root podman network ls --filter "label=$label" --format 'network {{.Name}} {{.Labels}}'
-  as_root podman volume ls --filter "label=$label" --format 'volume {{.Name}} {{.Labels}}'
-  as_root podman images --all --filter "label=$label" --format "image $image {{.Labels}}"
+  listed network ls --filter "label=$label" --format 'network {{.Name}} {{.Labels}}'
+  listed volume ls --filter "label=$label" --format 'volume {{.Name}} {{.Labels}}'
+  listed images --all --filter "label=$label" --format "image $image {{.Labels}}"
   # Those that no build of ours made: imported ones, and the tests' own.
-  as_root podman images --format "image $image" |
+  listed images --format "image $image" |
     grep '^image \(127\.0\.0\.1:[0-9]\|localhost/pvdify-\(test\|scenario\|bench\)\)' || true
   control_groups pvdify-build- | sed 's/^/control group /'
 }

@@ -2,6 +2,9 @@
 //! that comes back ends it by itself. Whoever runs the tests on a machine finds it as it was.
 
 use pvdify_tests::{ENDLESS_BUILD, Platform, Pusher, leftovers, probe_with_dockerfile, write_probe};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(180);
 
 async fn kill_in_build(platform: &mut Platform, pusher: &Pusher, version: &str) {
     pusher.commit(|dir| probe_with_dockerfile(dir, version, ENDLESS_BUILD));
@@ -56,12 +59,16 @@ async fn what_a_killed_server_s_build_left_is_gone_after_its_next_start() {
             "{found:#?}"
         );
         platform.boot().await;
-        let found = leftovers::of(&id, None);
-        assert_eq!(
-            of(&found, "process") + of(&found, "working container"),
-            0,
-            "{found:#?}"
-        );
+        // A start does not wait for the sweep.
+        let begun = Instant::now();
+        loop {
+            let found = leftovers::of(&id, None);
+            if of(&found, "process") + of(&found, "working container") == 0 {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{found:#?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
     let temporary = platform.state_dir().join("run/podman-tmp");
     let left: Vec<_> = std::fs::read_dir(temporary).unwrap().flatten().collect();
