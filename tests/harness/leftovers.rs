@@ -13,21 +13,31 @@ use std::{
 
 /// How long what was killed may take to be gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
+/// How often a list is asked for.
+const LIST_TRIES: u32 = 5;
 
-/// Runs podman and gives the lines of its output; none when it fails.
+/// Runs podman and gives the lines of its output; none when it fails. A list fails when something of it goes while
+/// it is read, as other tests' containers do: it is asked for again.
 fn podman(args: &[&str]) -> Vec<String> {
-    let output = Command::new("podman")
-        .args(args)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
-    text.lines()
-        .map(str::to_owned)
-        .filter(|line| !line.is_empty())
-        .collect()
+    let removes = args.iter().any(|arg| ["rm", "rmi"].contains(arg));
+    for _ in 0..if removes { 1 } else { LIST_TRIES } {
+        let output = Command::new("podman")
+            .args(args)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        if let Ok(output) = output
+            && output.status.success()
+        {
+            let text = String::from_utf8_lossy(&output.stdout);
+            return text
+                .lines()
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect();
+        }
+    }
+    Vec::new()
 }
 
 fn label(installation: &str) -> String {
