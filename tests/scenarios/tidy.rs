@@ -9,13 +9,49 @@ use std::{
     process::Command,
 };
 
+/// What the one program of all our buildpacks is made of.
+const BUILDPACKS: &[&str] = &[
+    "buildpack-support",
+    "buildpack-nodejs",
+    "buildpack-python",
+    "buildpack-go",
+    "buildpack-rust",
+    "buildpack-java",
+    "buildpack-ruby",
+    "buildpack-php",
+    "buildpack-static",
+    "buildpack-procfile",
+    "buildpack-apt",
+    "buildpack-deno",
+];
+
 /// crate -> the crates of ours that it may use (ARCHITECTURE.md, "Crates"). `tests` may use any.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: &[(&str, &[&str])] = &[
     ("pvdify-types", &[]),
     ("pvdify-api", &["pvdify-types"]),
     ("pvdify-client", &["pvdify-types", "pvdify-api"]),
     ("pvdify-registry", &["pvdify-types"]),
-    ("pvdify-builder", &["pvdify-types", "pvdify-registry"]),
+    ("pvdify-cnb", &[]),
+    ("pvdify-lifecycle", &["pvdify-cnb"]),
+    ("pvdify-launcher", &["pvdify-cnb"]),
+    (
+        "pvdify-builder",
+        &["pvdify-types", "pvdify-registry", "pvdify-cnb"],
+    ),
+    ("buildpack-support", &[]),
+    ("buildpack-nodejs", &["buildpack-support"]),
+    ("buildpack-python", &["buildpack-support"]),
+    ("buildpack-go", &["buildpack-support"]),
+    ("buildpack-rust", &["buildpack-support"]),
+    ("buildpack-java", &["buildpack-support"]),
+    ("buildpack-ruby", &["buildpack-support"]),
+    ("buildpack-php", &["buildpack-support"]),
+    ("buildpack-static", &["buildpack-support"]),
+    ("buildpack-procfile", &["buildpack-support"]),
+    ("buildpack-apt", &["buildpack-support"]),
+    ("buildpack-deno", &["buildpack-support"]),
+    ("pvdify-buildpack", BUILDPACKS),
+    ("pvdify-static-server", &[]),
     ("git-receiver", &["pvdify-types", "pvdify-client"]),
     ("router", &["pvdify-types", "pvdify-client"]),
     ("pvdify", &["pvdify-types", "pvdify-api", "pvdify-client"]),

@@ -1,0 +1,122 @@
+//! `launch.toml`, which a buildpack writes, and `metadata.toml`, which gathers those of all for the launcher and the
+//! export (buildpack.md, "launch.toml"; platform.md, "metadata.toml").
+
+use crate::{
+    group::GroupElement,
+    id::{BuildpackId, ProcessName},
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// `launch.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct LaunchToml {
+    /// Image labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// Process types.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Process>,
+    /// Parts of the app's folder that become layers of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
+}
+
+/// An image label.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Label {
+    /// The name.
+    pub key: String,
+    /// The text.
+    pub value: String,
+}
+
+/// Files of the app's folder, as patterns of Go's `filepath.Match`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Slice {
+    /// The patterns, relative to the app's folder.
+    #[serde(alias = "paths")]
+    pub paths: Vec<String>,
+}
+
+/// A process type.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Process {
+    /// Its name.
+    #[serde(rename = "type")]
+    pub name: ProcessName,
+    /// The program and the arguments that nobody replaces; one text in Buildpack APIs below 0.9.
+    #[serde(deserialize_with = "text_or_list")]
+    pub command: Vec<String>,
+    /// The arguments that a person may replace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Whether it runs without a shell. Buildpack API 0.9 and newer: always, whatever stands here.
+    #[serde(default)]
+    pub direct: bool,
+    /// Whether it is the image's default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default: bool,
+    /// Where it starts; the app's folder if nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// The execution environments it belongs to; empty: all (Buildpack API 0.12).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exec_env: Vec<String>,
+    /// Whose it is; only in `metadata.toml`.
+    #[serde(default, rename = "buildpack-id", skip_serializing_if = "Option::is_none")]
+    pub buildpack_id: Option<BuildpackId>,
+}
+
+/// `<layers>/config/metadata.toml`: what the build left for the launcher and the export.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct BuildMetadata {
+    /// The group that built, with the API of each.
+    pub buildpacks: Vec<GroupElement>,
+    /// Image extensions that took part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<GroupElement>,
+    /// Labels, the last of a name counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// All process types; a later buildpack's replaced an earlier one's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Process>,
+    /// Slices in group order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
+    /// The image's default process, if a buildpack named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buildpack_default_process_type: Option<ProcessName>,
+}
+
+fn text_or_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::Text(text) => vec![text],
+        Either::List(list) => list,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_one_text_in_old_apis_and_a_list_in_new_ones() {
+        let read = |text: &str| toml::from_str::<LaunchToml>(text).unwrap().processes.remove(0);
+        let old = read("[[processes]]\ntype = 'web'\ncommand = 'run me'\nargs = ['a']\ndirect = true\n");
+        assert_eq!((old.command, old.direct), (vec!["run me".to_owned()], true));
+        let new =
+            read("[[processes]]\ntype = 'web'\ncommand = ['run', 'me']\nworking-dir = '/x'\nnew-field = 1\n");
+        assert_eq!((new.command.len(), new.working_dir.as_deref()), (2, Some("/x")));
+    }
+}

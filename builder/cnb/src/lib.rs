@@ -1,0 +1,17 @@
+//! Cloud Native Buildpacks: the files of the specification (buildpacks/spec: Platform API 0.15, Buildpack API
+//! 0.7-0.12) and the rules between them.
+//!
+//! Three programs share it: the lifecycle in the build container, the launcher in the image, and the builder on
+//! the host. What always holds:
+//!
+//! - Nothing here does I/O, runs a program or reads the clock: text and values in, values out.
+//! - A file that a buildpack may write is read tolerantly: fields of a newer API are left alone, never an error.
+//! - What ends up in a path or a label has been parsed into a newtype first.
+
+pub mod api;
+pub mod group;
+pub mod id;
+pub mod image;
+pub mod launch;
+pub mod layer;
+pub mod plan;

@@ -1,0 +1,3 @@
+//! The CNB launcher.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! A tiny HTTP file server for static sites.
+
+fn main() {}
