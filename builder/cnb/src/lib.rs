@@ -9,6 +9,7 @@
 //! - What ends up in a path or a label has been parsed into a newtype first.
 
 pub mod api;
+pub mod env;
 pub mod group;
 pub mod id;
 pub mod image;

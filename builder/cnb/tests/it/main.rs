@@ -1,0 +1,3 @@
+//! The rules of the specification, as tables.
+
+mod env;
