@@ -2,10 +2,12 @@
 //! export (buildpack.md, "launch.toml"; platform.md, "metadata.toml").
 
 use crate::{
+    api::Api,
     group::GroupElement,
     id::{BuildpackId, ProcessName},
 };
 use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
 
 /// `launch.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,6 +22,91 @@ pub struct LaunchToml {
     /// Parts of the app's folder that become layers of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<Slice>,
+}
+
+/// A text that is no launch.toml of its Buildpack API.
+#[derive(Debug, Error)]
+pub enum BadLaunchToml {
+    /// Not TOML, or a field of another kind.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// A list where the API has a text, or the reverse.
+    #[error("the command of the process {name:?} must be {wanted} in Buildpack API {api}")]
+    Command {
+        /// The process type.
+        name: String,
+        /// What is wanted.
+        wanted: &'static str,
+        /// The buildpack's API.
+        api: Api,
+    },
+    /// A key that the API no longer has.
+    #[error("the process {name:?} has the key \"direct\", which Buildpack API {api} does not know")]
+    Direct {
+        /// The process type.
+        name: String,
+        /// The buildpack's API.
+        api: Api,
+    },
+    /// More than one process is the default.
+    #[error("the processes {first:?} and {second:?} are both the default; one buildpack may name one")]
+    Defaults {
+        /// The process type.
+        first: String,
+        /// The process type.
+        second: String,
+    },
+}
+
+impl LaunchToml {
+    /// Reads a launch.toml as a buildpack of this API means it. A working directory that the API does not know is
+    /// dropped; its process types come as the second value, to warn of.
+    pub fn parse(api: Api, text: &str) -> Result<(Self, Vec<ProcessName>), BadLaunchToml> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Raw {
+            processes: Vec<RawProcess>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct RawProcess {
+            command: Option<toml::Value>,
+            direct: Option<bool>,
+        }
+        let mut launch: Self = toml::from_str(text)?;
+        let raw: Raw = toml::from_str(text)?;
+        let mut without_dir = Vec::new();
+        for (process, raw) in launch.processes.iter_mut().zip(raw.processes) {
+            let name = || process.name.to_string();
+            let is_list = raw.command.is_some_and(|it| it.is_array());
+            if is_list != api.has_command_lists() {
+                let wanted = if is_list { "one text" } else { "a list of texts" };
+                return Err(BadLaunchToml::Command {
+                    name: name(),
+                    wanted,
+                    api,
+                });
+            }
+            if api.has_command_lists() {
+                if raw.direct.is_some() {
+                    return Err(BadLaunchToml::Direct { name: name(), api });
+                }
+                process.direct = true;
+            }
+            if !api.has_working_dir() && process.working_dir.take().is_some() {
+                without_dir.push(process.name.clone());
+            }
+        }
+        let mut defaults = launch
+            .processes
+            .iter()
+            .filter(|it| it.default)
+            .map(|it| it.name.to_string());
+        if let (Some(first), Some(second)) = (defaults.next(), defaults.next()) {
+            return Err(BadLaunchToml::Defaults { first, second });
+        }
+        Ok((launch, without_dir))
+    }
 }
 
 /// An image label.

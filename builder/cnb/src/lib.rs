@@ -8,11 +8,22 @@
 //! - A file that a buildpack may write is read tolerantly: fields of a newer API are left alone, never an error.
 //! - What ends up in a path or a label has been parsed into a newtype first.
 
+pub mod analyzed;
 pub mod api;
+pub mod catalog;
+pub mod descriptor;
 pub mod env;
+pub mod exec_env;
 pub mod group;
 pub mod id;
 pub mod image;
 pub mod launch;
 pub mod layer;
+pub mod merge;
 pub mod plan;
+pub mod project;
+pub mod resolve;
+pub mod sbom;
+pub mod target;
+pub mod trial;
+pub mod value;

@@ -1,13 +1,15 @@
 //! What ends up in an environment. A case is what was there, what is applied, and what is there then.
 
 use pvdify_cnb::env::{Env, Phase};
-use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStringExt,
+    path::Path,
+};
 
 fn pairs(text: &str) -> Vec<(OsString, OsString)> {
-    text.split_whitespace()
-        .map(|pair| pair.split_once('=').unwrap())
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect()
+    let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 fn env(text: &str) -> Env {
@@ -15,9 +17,7 @@ fn env(text: &str) -> Env {
 }
 
 fn text(env: &Env) -> String {
-    let line = |(name, value): (&std::ffi::OsStr, &std::ffi::OsStr)| {
-        format!("{}={}", name.to_str().unwrap(), value.to_str().unwrap())
-    };
+    let line = |(name, value): (&OsStr, &OsStr)| format!("{}={}", name.display(), value.display());
     env.iter().map(line).collect::<Vec<_>>().join(" ")
 }
 

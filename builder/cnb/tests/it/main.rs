@@ -1,3 +1,10 @@
-//! The rules of the specification, as tables.
+//! The rules of the specification, as tables. Where the reference lifecycle has a table of its own for a rule, its
+//! cases are here too, in our words.
 
+mod build;
+mod descriptor;
 mod env;
+mod project;
+mod resolve;
+mod target;
+mod trial;
