@@ -23,6 +23,7 @@ pub mod merge;
 pub mod plan;
 pub mod project;
 pub mod resolve;
+pub mod restore;
 pub mod sbom;
 pub mod target;
 pub mod trial;

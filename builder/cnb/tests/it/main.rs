@@ -6,5 +6,6 @@ mod descriptor;
 mod env;
 mod project;
 mod resolve;
+mod restore;
 mod target;
 mod trial;
