@@ -1,3 +1,76 @@
-//! The CNB lifecycle's phases that run in the build container.
+//! The CNB lifecycle's phases that run in the build container: unpack the source, detect, restore, build
+//! (platform.md; the host analyzes and exports). One program, `lifecycle PHASE` or under the names of the reference's
+//! (`detector`, `restorer`, `builder`, `creator`).
+//!
+//! It runs as the same unprivileged user as the buildpacks it starts, holds no secret, and speaks to nobody: what it
+//! leaves in the layers' folder is as little to be trusted as what they leave. A failure ends with the exit status of
+//! the specification and one line on standard error that the host reads.
 
-fn main() {}
+mod build;
+mod children;
+mod detect;
+mod environment;
+mod failure;
+mod files;
+mod log;
+mod outputs;
+mod restore;
+mod settings;
+mod store;
+mod unpack;
+
+use crate::{
+    children::Children,
+    failure::{Failure, code},
+    settings::{Phase, Settings},
+};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", failure.line());
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let settings = Settings::parse(std::env::args_os(), |name| std::env::var_os(name))?;
+    let phase = settings.phase.name();
+    if !settings.platform_api.is_supported_platform() {
+        let message = format!(
+            "Platform API {} is not spoken; {} to {} are",
+            settings.platform_api,
+            pvdify_cnb::api::OLDEST_PLATFORM,
+            pvdify_cnb::api::PLATFORM
+        );
+        return Err(Failure::new(phase, code::PLATFORM_API, message));
+    }
+    let children = Children::new()
+        .map_err(|error| Failure::new(phase, code::ARGUMENTS, format!("signals can't be heard: {error}")))?;
+    let ended = phases(&settings, &children);
+    // Whatever else went wrong on the way.
+    if children.is_stopped() {
+        Err(detect::stopped(phase))
+    } else {
+        ended
+    }
+}
+
+fn phases(settings: &Settings, children: &Children) -> Result<(), Failure> {
+    match settings.phase {
+        Phase::Unpack => unpack::run(settings, children),
+        Phase::Detect => detect::run(settings, children),
+        Phase::Restore => restore::run(settings)?.finish(),
+        Phase::Build => build::run(settings, children),
+        Phase::Create => {
+            unpack::run(settings, children)?;
+            detect::run(settings, children)?;
+            let removing = restore::run(settings)?;
+            build::run(settings, children)?;
+            removing.finish()
+        }
+    }
+}

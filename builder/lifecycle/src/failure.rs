@@ -1,0 +1,62 @@
+//! How a phase fails: for the platform an exit status and one line that it can read, for everyone else the words in it.
+
+use pvdify_cnb::catalog::Key;
+use serde::Serialize;
+
+/// Exit statuses (platform.md); 0 is success.
+pub(crate) mod code {
+    /// The source can't be unpacked.
+    pub(crate) const SOURCE: u8 = 1;
+    /// The arguments make no sense.
+    pub(crate) const ARGUMENTS: u8 = 3;
+    /// The platform speaks another API.
+    pub(crate) const PLATFORM_API: u8 = 11;
+    /// A buildpack speaks another API.
+    pub(crate) const BUILDPACK_API: u8 = 12;
+    /// All buildpacks said no.
+    pub(crate) const NOTHING_DETECTED: u8 = 20;
+    /// No group passed and a buildpack went wrong.
+    pub(crate) const DETECT_ERRORED: u8 = 21;
+    /// Detection went wrong otherwise.
+    pub(crate) const DETECT: u8 = 22;
+    /// Restoring went wrong.
+    pub(crate) const RESTORE: u8 = 42;
+    /// A bin/build failed.
+    pub(crate) const BUILDPACK: u8 = 51;
+    /// The build went wrong otherwise, as by a file that is not as it must be.
+    pub(crate) const BUILD: u8 = 52;
+    /// Told to stop: 128 and SIGTERM, as a shell tells it.
+    pub(crate) const STOPPED: u8 = 143;
+}
+
+/// Why a phase ended.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) phase: &'static str,
+    pub(crate) code: u8,
+    /// `id@version`, if it is about one.
+    pub(crate) buildpack: Option<String>,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(phase: &'static str, code: u8, message: impl Into<String>) -> Self {
+        Self {
+            phase,
+            code,
+            buildpack: None,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn of(mut self, buildpack: &Key) -> Self {
+        self.buildpack = Some(buildpack.to_string());
+        self
+    }
+
+    /// The line that the platform reads.
+    pub(crate) fn line(&self) -> String {
+        let json = serde_json::to_string(self).expect("texts and a number are JSON");
+        format!("pvdify-lifecycle: {json}")
+    }
+}
