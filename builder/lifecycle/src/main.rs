@@ -24,13 +24,14 @@ use crate::{
     failure::{Failure, code},
     settings::{Phase, Settings},
 };
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", failure.line());
+            // If nobody listens, the exit status tells enough.
+            drop(writeln!(std::io::stderr(), "{}", failure.line()));
             ExitCode::from(failure.code)
         }
     }

@@ -133,12 +133,6 @@ impl Settings {
             return Err(wrong(format!("CNB_EXEC_ENV {exec_env:?} must have no '/'")));
         }
         let layers = path("layers", "/layers".into())?;
-        let order_in_layers = layers.join("order.toml");
-        let order = if order_in_layers.exists() {
-            order_in_layers
-        } else {
-            "/cnb/order.toml".into()
-        };
         let is_set = |text: Option<String>| text.is_some_and(|it| matches!(it.as_str(), "true" | "1"));
         Ok(Self {
             phase,
@@ -149,7 +143,9 @@ impl Settings {
             buildpacks: path("buildpacks", "/cnb/buildpacks".into())?,
             extensions: path("extensions", "/cnb/extensions".into())?,
             build_config: path("build-config", "/cnb/build-config".into())?,
-            order: path("order", order)?,
+            // Not `<layers>/order.toml`, which the reference looks at first: layers stay, and with them would what a
+            // buildpack wrote there.
+            order: path("order", "/cnb/order.toml".into())?,
             system: path("system", "/cnb/system.toml".into())?,
             analyzed: path("analyzed", layers.join("analyzed.toml"))?,
             group: path("group", layers.join("group.toml"))?,

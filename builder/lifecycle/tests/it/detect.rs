@@ -248,7 +248,7 @@ fn an_order_that_can_not_be_followed_is_an_error_of_its_own() {
         ),
         ("[[order]]\n[[order.group]]\nid = 'o'", "or of itself"),
     ] {
-        let path = world.path("layers/order.toml");
+        let path = world.path("order.toml");
         if order.is_empty() {
             let run = world
                 .command(&["detect", "-order", "/nowhere/order.toml"])
@@ -327,7 +327,7 @@ fn image_extensions_are_refused_when_they_take_part() {
     let toml = "api = '0.10'\n[extension]\nid = 'curl'\nversion = '1'\n";
     world.write("extensions/curl/1/extension.toml", toml);
     let order = groups("order-extensions", "curl") + &groups("order", "a");
-    world.write("layers/order.toml", &order);
+    world.write("order.toml", &order);
     // Without a bin/detect it passes.
     let run = world.run("detect");
     assert_eq!(

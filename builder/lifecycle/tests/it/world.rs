@@ -107,7 +107,7 @@ impl World {
 
     /// `a,b?;c`: groups of buildpacks in version 1, `?` for optional.
     pub(crate) fn order(&self, text: &str) {
-        self.write("layers/order.toml", groups("order", text));
+        self.write("order.toml", groups("order", text));
     }
 
     /// A group.toml and an empty plan.toml, as detection would leave them.
@@ -144,6 +144,7 @@ impl World {
             .env("CNB_BUILDPACKS_DIR", path("buildpacks"))
             .env("CNB_EXTENSIONS_DIR", path("extensions"))
             .env("CNB_BUILD_CONFIG_DIR", path("config"))
+            .env("CNB_ORDER_PATH", path("order.toml"))
             .env("CNB_SYSTEM_PATH", path("system.toml"))
             .envs(&self.variables)
             .stdin(Stdio::null());
