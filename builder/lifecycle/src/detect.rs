@@ -17,6 +17,7 @@ use pvdify_cnb::{
     catalog::{Catalog, Key, OrderError, components},
     descriptor::{Descriptor, Kind},
     env::Env,
+    exec_env,
     group::{Order, System},
     plan::BuildPlan,
     resolve::{Answer, Setting, Undetected, Verdict, VerdictResult, resolve},
@@ -68,13 +69,23 @@ pub(crate) fn run(settings: &Settings, children: &Children) -> Result<(), Failur
         scratch,
         reports: BTreeMap::new(),
     };
-    let all = components(&order, &catalog).map_err(|error| failure(error.to_string()))?;
-    let mut ahead = if all.len() <= ALL_AT_ONCE { all } else { Vec::new() };
+    let mut ahead = components(&order, &catalog).map_err(|error| failure(error.to_string()))?;
+    if ahead.len() > ALL_AT_ONCE {
+        ahead.clear();
+    }
+    // Those that no group will ask for are not run.
+    let exec_env = settings.exec_env.as_deref();
+    ahead.retain(|key| {
+        let counts = |it: &Descriptor| exec_env.is_none_or(|env| exec_env::applies(&it.exec_env, env));
+        catalog
+            .get(key)
+            .is_ok_and(|it| it.runs_on(&environment.image) && counts(it))
+    });
     let setting = Setting {
         order: &order,
         catalog: &catalog,
         image: &environment.image,
-        exec_env: settings.exec_env.as_deref(),
+        exec_env,
     };
     let mut wanted = BTreeSet::new();
     let detected = resolve::<Stop>(setting, |keys| {

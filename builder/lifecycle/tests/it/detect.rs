@@ -313,11 +313,13 @@ fn a_buildpack_for_other_images_is_not_run() {
         "{}",
         run.out
     );
+    assert!(!world.exists("ran"));
     // As the run image says it, wherever this runs.
     let image = "[run-image]\nreference = 'x'\n[run-image.target]\nos = 'linux'\narch = 'amd64'\n\
                  [run-image.target.distro]\nname = 'plan9'\nversion = '4'\n";
     world.write("layers/analyzed.toml", image);
     world.run("detect").succeeded();
+    assert_eq!(world.read("ran"), "ran\n");
 }
 
 #[test]
