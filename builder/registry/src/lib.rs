@@ -19,4 +19,4 @@ pub use access::{Access, Action, Credentials};
 pub use http::router;
 pub use manifest::{Kind, MAX_MANIFEST_BYTES, ManifestError, References};
 pub use name::{NameError, Reference, Repository, Tag, TagError};
-pub use store::{Collected, Damage, DamageKind, Manifest, Store, StoreError};
+pub use store::{BlobWriter, Collected, Damage, DamageKind, Manifest, Store, StoreError, WrittenBlob};

@@ -6,9 +6,11 @@ mod disk;
 mod durable;
 mod gc;
 mod upload;
+mod writer;
 
 pub use disk::Manifest;
 pub use gc::{Collected, Damage, DamageKind};
+pub use writer::{BlobWriter, WrittenBlob};
 
 use crate::{
     manifest::{ManifestError, References},
@@ -146,6 +148,23 @@ impl Store {
     {
         let disk = Arc::clone(&self.disk);
         upload::write_whole(disk, repository.clone(), expected.cloned(), stream).await
+    }
+
+    /// Begins a blob that blocking code writes; [`Store::keep_blob`] ends it.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`] or [`StoreError::Io`].
+    pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
+        BlobWriter::begin(&self.disk)
+    }
+
+    /// Gives a written blob its digest's name and lets `repository` read it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn keep_blob(&self, repository: &Repository, blob: WrittenBlob) -> Result<(), StoreError> {
+        let (disk, repository) = (Arc::clone(&self.disk), repository.clone());
+        blocking(move || blob.keep(&disk, &repository)).await
     }
 
     /// Lets `repository` read a blob that `from` has; false when `from` does not have it.

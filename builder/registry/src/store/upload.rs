@@ -281,7 +281,7 @@ where
 }
 
 /// A file that goes when nobody wants it any more; after a rename there is none under this name.
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {

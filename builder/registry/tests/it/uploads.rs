@@ -4,7 +4,7 @@ use crate::harness::{Server, assert_refused, digest, header, repository};
 use bytes::Bytes;
 use futures_util::stream;
 use pvdify_registry::{Store, StoreError};
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 /// The files below a folder of the store that hold anything.
 fn files(server: &Server, folder: &str) -> usize {
@@ -217,5 +217,25 @@ async fn a_stream_is_stored_only_when_it_has_the_expected_digest() {
     let refused = server.store.write_blob(&name, Some(&other), body()).await;
     assert!(matches!(refused, Err(StoreError::DigestMismatch { .. })));
     assert!(!server.store.has_blob(&name, &other).await.unwrap());
+    assert_eq!(files(&server, "temporary"), 0);
+}
+
+#[tokio::test]
+async fn a_blob_written_by_blocking_code_is_seen_once_it_is_kept_and_gone_when_it_is_given_up() {
+    let server = Server::start().await;
+    let name = repository("demo");
+    let mut writer = server.store.blob_writer().unwrap();
+    writer.write_all(b"first ").unwrap();
+    writer.write_all(&vec![b'x'; 3 << 20]).unwrap();
+    let written = writer.finish().unwrap();
+    let expected = digest(&[b"first ".as_slice(), &vec![b'x'; 3 << 20]].concat());
+    assert_eq!((written.digest(), written.size()), (&expected, 6 + (3 << 20)));
+    assert!(!server.store.has_blob(&name, &expected).await.unwrap());
+    server.store.keep_blob(&name, written).await.unwrap();
+    assert!(server.store.has_blob(&name, &expected).await.unwrap());
+    let mut given_up = server.store.blob_writer().unwrap();
+    given_up.write_all(b"half").unwrap();
+    assert_eq!(files(&server, "temporary"), 1);
+    drop(given_up);
     assert_eq!(files(&server, "temporary"), 0);
 }
