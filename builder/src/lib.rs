@@ -13,6 +13,7 @@
 //! - Each error's text is complete: it goes to the person who pushed as it stands.
 
 mod address;
+pub mod analyze;
 mod build;
 mod cgroup;
 mod choose;
@@ -20,11 +21,13 @@ mod config;
 mod description;
 mod dockerfile;
 mod error;
+pub mod export;
 mod failure;
 mod image_config;
 mod import;
 mod output;
 pub mod podman;
+pub mod rebase;
 mod rest;
 mod source;
 mod sweep;

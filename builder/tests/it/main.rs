@@ -4,6 +4,7 @@
 
 mod builds;
 mod containers;
+mod exporting;
 mod harness;
 mod imports;
 mod interrupted;
