@@ -1,8 +1,10 @@
-//! app.json: what Pvdify reads of Heroku's manifest today, the readiness check of `web`.
+//! app.json: Heroku's manifest of an app, with Dokku's readiness checks in it.
 //!
 //! Fields that are not known are left alone: the file belongs to the app, and other tools read it too.
 
+use crate::BuildpackName;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// The fields that are read.
@@ -10,7 +12,99 @@ use thiserror::Error;
 #[serde(default)]
 pub struct AppJson {
     /// Readiness of each process type; only `web` is probed.
-    pub healthchecks: std::collections::BTreeMap<String, Vec<HealthCheck>>,
+    pub healthchecks: BTreeMap<String, Vec<HealthCheck>>,
+    /// What builds it, in order.
+    pub buildpacks: Vec<Buildpack>,
+    /// Config vars it needs.
+    pub env: BTreeMap<String, EnvVar>,
+    /// Commands at certain moments.
+    pub scripts: Scripts,
+    /// How many of each process type a new app has.
+    pub formation: BTreeMap<String, Quantity>,
+    /// Commands at certain times.
+    pub cron: Vec<Cron>,
+}
+
+/// One buildpack.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Buildpack {
+    /// Its ID or address.
+    pub url: BuildpackName,
+}
+
+/// One config var: its value alone, or what makes it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "EnvText")]
+pub struct EnvVar {
+    /// What it is for.
+    pub description: Option<String>,
+    /// Its first value.
+    pub value: Option<String>,
+    /// Whether the app can't run without it.
+    pub required: bool,
+    /// Whether its first value is made up: 64 random hex digits.
+    pub is_generated: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum EnvText {
+    Value(String),
+    Fields {
+        description: Option<String>,
+        value: Option<String>,
+        required: Option<bool>,
+        generator: Option<String>,
+    },
+}
+
+impl From<EnvText> for EnvVar {
+    fn from(text: EnvText) -> Self {
+        match text {
+            EnvText::Value(value) => Self {
+                description: None,
+                value: Some(value),
+                required: true,
+                is_generated: false,
+            },
+            EnvText::Fields {
+                description,
+                value,
+                required,
+                generator,
+            } => Self {
+                description,
+                value,
+                required: required.unwrap_or(true),
+                is_generated: generator.as_deref() == Some("secret"),
+            },
+        }
+    }
+}
+
+/// Commands at certain moments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Scripts {
+    /// Once, after the first release serves.
+    pub postdeploy: Option<String>,
+}
+
+/// How many instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Quantity {
+    /// The number.
+    pub quantity: Option<u32>,
+}
+
+/// A command at certain times.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Cron {
+    /// The command line.
+    pub command: String,
+    /// When, as five fields of cron.
+    pub schedule: String,
 }
 
 /// One readiness check, named as in Dokku's app.json.
@@ -48,6 +142,21 @@ impl AppJson {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_heroku_reads_is_read() {
+        let json = br#"{"buildpacks":[{"url":"heroku/nodejs"}],"env":{"A":"1","S":{"generator":"secret"},
+            "R":{"description":"needed"},"O":{"required":false}},"scripts":{"postdeploy":"rake seed"},
+            "formation":{"web":{"quantity":2,"size":"x"}},"cron":[{"command":"c","schedule":"@daily"}],"stack":"x"}"#;
+        let read = parse(json).unwrap();
+        assert_eq!(read.buildpacks[0].url.as_str(), "heroku/nodejs");
+        assert_eq!(read.env["A"].value.as_deref(), Some("1"));
+        assert!(read.env["S"].is_generated && read.env["R"].required && !read.env["O"].required);
+        assert_eq!(read.scripts.postdeploy.as_deref(), Some("rake seed"));
+        assert_eq!((read.formation["web"].quantity, read.cron.len()), (Some(2), 1));
+        let error = parse(br#"{"buildpacks":[{"url":"../x"}]}"#).unwrap_err().to_string();
+        assert!(error.contains("absolute folder"), "{error}");
+    }
 
     #[test]
     fn the_web_check_is_found_and_the_rest_left_alone() {

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod app_json;
 pub mod build;
+pub mod buildpack;
 pub mod config_vars;
 pub mod domain;
 pub mod formation;
@@ -21,6 +22,7 @@ pub mod version;
 
 pub use app::{AppStatus, Environment};
 pub use build::BuildStatus;
+pub use buildpack::{BuildpackKind, BuildpackName};
 pub use config_vars::{ConfigValue, ConfigVars};
 pub use domain::DomainStatus;
 pub use formation::{Formation, Resources};
