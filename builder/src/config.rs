@@ -1,7 +1,7 @@
 //! The builder's settings, and what one build may use.
 
 use pvdify_types::InstallationId;
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
@@ -22,6 +22,8 @@ pub struct Limits {
     pub image_bytes: u64,
     /// The build log's size.
     pub log_bytes: u64,
+    /// Disk that a buildpack build's own folders may take up.
+    pub disk_bytes: u64,
     /// Disk space that must be free before a build begins.
     pub free_bytes: u64,
     /// Open files of a process; at most the host's hard limit.
@@ -42,6 +44,7 @@ impl Default for Limits {
             context_bytes: 1024 * MIB,
             image_bytes: 10 * 1024 * MIB,
             log_bytes: 4 * MIB,
+            disk_bytes: 10 * 1024 * MIB,
             free_bytes: 1024 * MIB,
             nofile: 16_384,
             nproc: 16_384,
@@ -61,10 +64,20 @@ pub struct Config {
     pub registry_credentials: (String, String),
     /// A folder of the builder's own, on the host that Podman runs on.
     pub work_dir: PathBuf,
+    /// The folder that holds `pvdify-lifecycle`, `pvdify-launcher`, `pvdify-buildpack`, `pvdify-static-server`.
+    pub programs: PathBuf,
     /// What one build may use.
     pub limits: Limits,
     /// A CA bundle that builds trust, given to each RUN step and left out of the image.
     pub build_ca: Option<PathBuf>,
+    /// Variables that every buildpack build has: mirrors of package registries, proxies.
+    pub build_env: BTreeMap<String, String>,
+    /// The image that buildpack builds run in, in Podman's storage.
+    pub build_image: String,
+    /// The image that they put the app's layers on, in Podman's storage.
+    pub run_image: String,
+    /// The runtime of build containers, where Podman's own choice does not work on this host.
+    pub oci_runtime: Option<String>,
     /// Whose builds these are.
     pub installation: InstallationId,
 }

@@ -1,7 +1,8 @@
 //! What a source says of itself beside its Dockerfile: process types and the readiness check of `web`. Pure.
 
 use crate::{BuildError, Built, image_config::Facts, source::Source};
-use pvdify_types::{ImageRef, ProcessType, app_json, procfile};
+use pvdify_cnb::{id::ProcessName, project::Project};
+use pvdify_types::{ImageRef, ProcessType, app_json, app_json::AppJson, procfile};
 use std::collections::BTreeMap;
 
 /// What the source says about running it; read first, so that a mistake in it costs no build.
@@ -10,6 +11,8 @@ pub(crate) struct Description {
     healthcheck_path: Option<String>,
     healthcheck_timeout: Option<u64>,
     has_procfile: bool,
+    pub(crate) app_json: AppJson,
+    pub(crate) project: Project,
 }
 
 impl Description {
@@ -19,8 +22,17 @@ impl Description {
             Some(bytes) => procfile::parse(bytes).map_err(BuildError::refused)?,
         };
         let app_json = match &source.app_json {
-            None => app_json::AppJson::default(),
+            None => AppJson::default(),
             Some(bytes) => app_json::parse(bytes).map_err(BuildError::refused)?,
+        };
+        let project = match &source.project_toml {
+            None => Project::default(),
+            Some(bytes) => std::str::from_utf8(bytes)
+                .map_err(|_| BuildError::refused("project.toml is no text"))
+                .and_then(|text| {
+                    Project::parse(text)
+                        .map_err(|error| BuildError::refused(format!("project.toml: {error}")))
+                })?,
         };
         let check = app_json.web_healthcheck();
         Ok(Self {
@@ -28,25 +40,33 @@ impl Description {
             healthcheck_path: check.and_then(|check| check.path.clone()),
             healthcheck_timeout: check.and_then(|check| check.timeout),
             has_procfile: source.procfile.is_some(),
+            app_json,
+            project,
         })
     }
 
-    /// What the pusher is told of the process types, in Heroku's words.
+    /// What the pusher is told of the process types of a Dockerfile's image, in Heroku's words.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let types: Vec<&str> = self.processes.keys().map(ProcessType::as_str).collect();
         let declared = if self.has_procfile {
-            format!("       Procfile declares types -> {}", types.join(", "))
+            declared("Procfile", &self.processes)
         } else {
             "       No Procfile: the image's own command is the type web".to_owned()
         };
-        let mut lines = vec!["-----> Discovering process types".to_owned(), declared];
-        if self.processes.keys().any(ProcessType::is_release_phase) {
-            lines.push(" !     The release command is not run by this version of Pvdify".to_owned());
-        }
-        if !self.processes.contains_key(&ProcessType::web()) {
-            lines.push(" !     No web type: this app answers no HTTP requests".to_owned());
-        }
-        lines
+        told(declared, &self.processes)
+    }
+
+    /// The same of an image that buildpacks made.
+    pub(crate) fn lines_of_launch(&self, processes: &BTreeMap<ProcessType, String>) -> Vec<String> {
+        let by = if self.has_procfile {
+            "Procfile"
+        } else {
+            "Buildpack"
+        };
+        let declared = match processes.is_empty() {
+            true => "       No process types".to_owned(),
+            false => declared(by, processes),
+        };
+        told(declared, processes)
     }
 
     /// Whether a process runs what the image says by itself.
@@ -56,14 +76,59 @@ impl Description {
 
     /// What the caller gets, with what only the image tells.
     pub(crate) fn with(self, image: ImageRef, facts: &Facts) -> Built {
+        let processes = self.processes.clone();
+        self.built(image, facts, processes, false)
+    }
+
+    /// The same of an image that buildpacks made.
+    pub(crate) fn with_launch(
+        self,
+        image: ImageRef,
+        facts: &Facts,
+        processes: BTreeMap<ProcessType, String>,
+    ) -> Built {
+        self.built(image, facts, processes, true)
+    }
+
+    fn built(
+        self,
+        image: ImageRef,
+        facts: &Facts,
+        processes: BTreeMap<ProcessType, String>,
+        launcher: bool,
+    ) -> Built {
         Built {
             image,
-            processes: self.processes,
+            processes,
+            launcher,
             exposed_port: facts.exposed_port,
             healthcheck_path: self.healthcheck_path,
             healthcheck_timeout: self.healthcheck_timeout,
         }
     }
+}
+
+/// The process types of an image that buildpacks made. One that can't be a process type of an app is no part of it.
+pub(crate) fn of_launch(processes: &BTreeMap<ProcessName, String>) -> BTreeMap<ProcessType, String> {
+    let known =
+        |(name, command): (&ProcessName, &String)| Some((name.as_str().parse().ok()?, command.clone()));
+    processes.iter().filter_map(known).collect()
+}
+
+fn declared(by: &str, processes: &BTreeMap<ProcessType, String>) -> String {
+    let types: Vec<&str> = processes.keys().map(ProcessType::as_str).collect();
+    format!("       {by} declares types -> {}", types.join(", "))
+}
+
+fn told(declared: String, processes: &BTreeMap<ProcessType, String>) -> Vec<String> {
+    let mut lines = vec!["-----> Discovering process types".to_owned(), declared];
+    if processes.keys().any(ProcessType::is_release_phase) {
+        lines.push(" !     The release command is not run by this version of Pvdify".to_owned());
+    }
+    if !processes.contains_key(&ProcessType::web()) {
+        lines.push(" !     No web type: this app answers no HTTP requests".to_owned());
+    }
+    lines
 }
 
 /// `web`, run by the command that is in the image.
@@ -75,7 +140,7 @@ fn own_command() -> BTreeMap<ProcessType, String> {
 mod tests {
     use super::*;
 
-    fn told(procfile: Option<&str>) -> String {
+    fn read(procfile: Option<&str>) -> String {
         let source = Source {
             procfile: procfile.map(|text| text.as_bytes().to_vec()),
             ..Source::default()
@@ -85,20 +150,20 @@ mod tests {
 
     #[test]
     fn the_process_types_are_told_and_a_missing_web_is_said() {
-        insta::assert_snapshot!(told(None), @r"
+        insta::assert_snapshot!(read(None), @r"
         -----> Discovering process types
                No Procfile: the image's own command is the type web
         ");
-        insta::assert_snapshot!(told(Some("web: a\nworker: b")), @r"
+        insta::assert_snapshot!(read(Some("web: a\nworker: b")), @r"
         -----> Discovering process types
                Procfile declares types -> web, worker
         ");
-        insta::assert_snapshot!(told(Some("worker: b\nrelease: c")), @r"
+        insta::assert_snapshot!(read(Some("worker: b\nrelease: c")), @r"
         -----> Discovering process types
                Procfile declares types -> release, worker
          !     The release command is not run by this version of Pvdify
          !     No web type: this app answers no HTTP requests
         ");
-        insta::assert_snapshot!(told(Some("web")), @r#"Procfile line 1: no colon; a line reads "type: command""#);
+        insta::assert_snapshot!(read(Some("web")), @r#"Procfile line 1: no colon; a line reads "type: command""#);
     }
 }

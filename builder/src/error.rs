@@ -25,6 +25,14 @@ impl BuildError {
     }
 }
 
+impl BuildError {
+    /// What the file system answered.
+    #[allow(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+    pub(crate) fn disk(error: std::io::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
 impl From<PodmanError> for BuildError {
     fn from(error: PodmanError) -> Self {
         match error {

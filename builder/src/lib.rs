@@ -15,6 +15,8 @@
 mod address;
 pub mod analyze;
 mod build;
+mod buildpacks;
+mod by_dockerfile;
 mod cgroup;
 mod choose;
 mod config;
@@ -25,11 +27,13 @@ pub mod export;
 mod failure;
 mod image_config;
 mod import;
+mod log;
 mod output;
 pub mod podman;
 pub mod rebase;
 mod rest;
 mod source;
+mod stack;
 mod sweep;
 
 pub use address::Resolver;
@@ -38,28 +42,25 @@ pub use error::BuildError;
 pub use rest::Rest;
 pub use sweep::Swept;
 
-use build::Run;
-use cgroup::Cgroup;
+use buildpacks::bundle::Bundle;
+use choose::Way;
 use config::MIB;
 use description::Description;
-use dockerfile::{Dockerfile, DockerfileError, Foreign};
 use image_config::Facts;
-use podman::{Libpod, RegistryAuth};
+use podman::Libpod;
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
-use pvdify_types::{AppName, BuildId, Digest, ImageName, ImageRef, ProcessType};
+use pvdify_types::{AppName, BuildId, BuildpackName, Digest, ImageName, ImageRef, ProcessType};
 use source::Source;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 /// Where the builder's images lie in Podman's storage: this, the app, `:` and the build's id, or `latest`.
 pub const LOCAL_PREFIX: &str = "localhost/pvdify-build/";
-/// Names that one Dockerfile's ADDs may have looked up.
-const MAX_HOSTS: usize = 100;
 /// A disk that holds less than this part of what a build needs has run full.
 const RAN_FULL: u64 = 16;
 
@@ -77,6 +78,24 @@ pub struct Built {
     pub healthcheck_path: Option<String>,
     /// app.json's readiness time of `web`, in seconds.
     pub healthcheck_timeout: Option<u64>,
+    /// Whether the image has the CNB launcher, which starts each process type as `/cnb/process/TYPE`; the commands of
+    /// `processes` are then for people alone.
+    pub launcher: bool,
+}
+
+/// What is built, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Names the repository in the registry.
+    pub app: &'a AppName,
+    /// This build.
+    pub build: &'a BuildId,
+    /// The source: an uncompressed tar file.
+    pub source: &'a Path,
+    /// The commit that the source is of.
+    pub commit: Option<&'a str>,
+    /// The buildpacks that the app was given; empty: as the source says, or as detected.
+    pub buildpacks: &'a [BuildpackName],
 }
 
 /// Builds and imports images. Clones share all.
@@ -86,6 +105,7 @@ pub struct Builder {
     store: Store,
     podman: Libpod,
     work: rest::Work,
+    bundle: Arc<OnceCell<Arc<Bundle>>>,
     resolver: Resolver,
 }
 
@@ -99,6 +119,7 @@ impl Builder {
             store,
             podman,
             work: rest::Work::default(),
+            bundle: Arc::default(),
             resolver: address::system(),
         }
     }
@@ -109,7 +130,7 @@ impl Builder {
         Self { resolver, ..self }
     }
 
-    /// Builds the source, an uncompressed tar file, and sends the log's lines to `output` as they come.
+    /// Builds the source and sends the log's lines to `output` as they come.
     ///
     /// Dropping the future cancels the build. A receiver of `output` that is gone does not.
     ///
@@ -117,52 +138,42 @@ impl Builder {
     /// [`BuildError::Refused`] when the source is at fault, [`BuildError::Unavailable`] when the host is.
     pub async fn build(
         &self,
-        app: &AppName,
-        build: &BuildId,
-        source: &Path,
+        request: Request<'_>,
         output: mpsc::Sender<String>,
     ) -> Result<Built, BuildError> {
         self.check_disk()?;
-        let scanned = self.scan(source).await?;
-        let description = Description::read(&scanned)?;
-        let dockerfile = self.dockerfile(&scanned)?;
+        let source = self.scan(request.source).await?;
+        let description = Description::read(&source)?;
+        let chosen = choose::choose(
+            &source,
+            request.buildpacks,
+            &description.project,
+            &description.app_json,
+        )
+        .map_err(BuildError::Refused)?;
         let _working = self.work.begin().await;
-        self.check_remotes(&dockerfile).await?;
-        let tag = format!("{LOCAL_PREFIX}{app}:{build}");
-        let folder = Folder(sweep::begin(&self.config.work_dir, build, &tag).map_err(disk_error)?);
-        for line in description.lines() {
-            say(&output, &line).await;
+        match &chosen.way {
+            Way::Dockerfile => self.by_dockerfile(&request, &source, description, &output).await,
+            Way::Buildpacks(wanted) => {
+                say(
+                    &output,
+                    &format!("-----> Building with buildpacks ({})", chosen.why),
+                )
+                .await;
+                let folder =
+                    Folder(sweep::begin(&self.config.work_dir, request.build, "").map_err(BuildError::disk)?);
+                let exported = self
+                    .by_buildpacks(&request, &source, &description.project, wanted, &folder, &output)
+                    .await?;
+                let processes = description::of_launch(&exported.processes);
+                for line in description.lines_of_launch(&processes) {
+                    say(&output, &line).await;
+                }
+                let (image, facts) = self.stored(request.app, &exported.digest).await?;
+                say(&output, &format!("       {}", image.digest)).await;
+                Ok(description.with_launch(image, &facts, processes))
+            }
         }
-        say(&output, "-----> Building with Dockerfile").await;
-        let prepare = || self.prepare(app, build, source, &dockerfile, &folder, &tag);
-        let mut result = prepare().await?.build(&output).await;
-        if result.as_ref().is_err_and(|failed| failed.again) {
-            let line = "       Podman's storage changed during the build; building again";
-            say(&output, line).await;
-            result = prepare().await?.build(&output).await;
-        }
-        if let Err(failed) = result {
-            self.remove_tag(&tag).await;
-            return Err(self.ran_full().unwrap_or(failed.error));
-        }
-        say(&output, "-----> Storing the image").await;
-        let pushed = tokio::time::timeout(self.config.limits.timeout, self.push(app, build, &tag))
-            .await
-            .unwrap_or_else(|_| {
-                Err(BuildError::unavailable(
-                    "storing the image took too long: push again",
-                ))
-            });
-        self.retire(app, &tag).await;
-        let digest = pushed?;
-        let (image, facts) = self.stored(app, &digest).await?;
-        if description.needs_own_command() && !facts.has_command {
-            return Err(BuildError::refused(
-                "the image says nothing to run: add CMD to the Dockerfile, or a Procfile beside it",
-            ));
-        }
-        say(&output, &format!("       {}", image.digest)).await;
-        Ok(description.with(image, &facts))
     }
 
     /// Copies a prebuilt image into the own registry; a tag is resolved now and never again.
@@ -226,7 +237,7 @@ impl Builder {
     }
 
     /// Why a build failed that had room at its start and has none now: what Podman says then may be anything.
-    fn ran_full(&self) -> Option<BuildError> {
+    pub(crate) fn ran_full(&self) -> Option<BuildError> {
         let (free, needed) = self.disk().ok()?;
         (free < needed / RAN_FULL).then(failure::disk_full)
     }
@@ -234,8 +245,8 @@ impl Builder {
     /// The bytes that are free, and that must be for a build to begin.
     fn disk(&self) -> Result<(u64, u64), BuildError> {
         let config = &self.config;
-        std::fs::create_dir_all(&config.work_dir).map_err(disk_error)?;
-        let disk = rustix::fs::statvfs(&config.work_dir).map_err(|error| disk_error(error.into()))?;
+        std::fs::create_dir_all(&config.work_dir).map_err(BuildError::disk)?;
+        let disk = rustix::fs::statvfs(&config.work_dir).map_err(|error| BuildError::disk(error.into()))?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         Ok((free, config.limits.free_bytes))
     }
@@ -246,130 +257,6 @@ impl Builder {
             .await
             .map_err(BuildError::unavailable)?
             .map_err(BuildError::refused)
-    }
-
-    fn dockerfile(&self, source: &Source) -> Result<Dockerfile, BuildError> {
-        let bytes = choose::choose(source).map_err(BuildError::Refused)?;
-        let dockerfile = Dockerfile::parse(bytes).map_err(BuildError::refused)?;
-        let foreign = Foreign {
-            registry: &self.config.registry_address,
-            local_prefix: LOCAL_PREFIX,
-        };
-        dockerfile
-            .check(&source.links, &foreign)
-            .map_err(BuildError::refused)?;
-        Ok(dockerfile)
-    }
-
-    /// Refuses an ADD from a name whose address is not public.
-    async fn check_remotes(&self, dockerfile: &Dockerfile) -> Result<(), BuildError> {
-        let hosts: BTreeSet<String> = dockerfile.remotes().map(|remote| remote.host).collect();
-        if hosts.len() > MAX_HOSTS {
-            return Err(BuildError::Refused(format!(
-                "the Dockerfile has ADD from {} hosts, at most {MAX_HOSTS} are allowed",
-                hosts.len()
-            )));
-        }
-        let Some((host, address)) = address::first_refused(&self.resolver, hosts, address::is_public).await
-        else {
-            return Ok(());
-        };
-        let (line, word) = dockerfile
-            .remotes()
-            .find(|remote| remote.host == host)
-            .map_or((1, ""), |remote| (remote.line, remote.word));
-        Err(BuildError::refused(DockerfileError::new(
-            line,
-            format!(
-                "ADD {word} is not allowed: {host} is {address}, and files are fetched from public addresses only; use RUN with curl instead"
-            ),
-        )))
-    }
-
-    async fn prepare<'a>(
-        &'a self,
-        app: &'a AppName,
-        build: &BuildId,
-        source: &'a Path,
-        dockerfile: &'a Dockerfile,
-        folder: &Folder,
-        tag: &'a str,
-    ) -> Result<Run<'a>, BuildError> {
-        let config = &self.config;
-        let ca = match &config.build_ca {
-            None => None,
-            Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
-                BuildError::unavailable(format!("the build CA {} can't be read: {error}", path.display()))
-            })?),
-        };
-        // Podman is another process: it may have another working folder.
-        let dockerfile_path = std::path::absolute(folder.0.join("Dockerfile")).map_err(disk_error)?;
-        tokio::fs::write(&dockerfile_path, dockerfile.render(app, ca.is_some()))
-            .await
-            .map_err(disk_error)?;
-        let cgroup = Cgroup::of(&config.installation, build);
-        if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(config.limits.pids)) {
-            tracing::warn!(%error, "builds run without a limit of processes");
-        }
-        Ok(Run {
-            podman: &self.podman,
-            app,
-            installation: &config.installation,
-            limits: &config.limits,
-            dockerfile,
-            dockerfile_path,
-            source,
-            ca,
-            tag,
-            cgroup,
-        })
-    }
-
-    /// Pushes under the build's id as tag, and reads back which digest that tag now has.
-    async fn push(&self, app: &AppName, build: &BuildId, tag: &str) -> Result<Digest, BuildError> {
-        let config = &self.config;
-        let (username, password) = config.registry_credentials.clone();
-        let auth = RegistryAuth { username, password };
-        let destination = format!("{}/{app}:{build}", config.registry_address);
-        let said = self
-            .podman
-            .push_image(tag, &destination, Some(&auth), false)
-            .await?;
-        let repository = Repository::from(app);
-        let reference: Reference = build
-            .as_str()
-            .parse()
-            .map_err(|error| BuildError::unavailable(format!("the build's id is no tag: {error}")))?;
-        let manifest = self.store.manifest(&repository, &reference).await?;
-        let missing =
-            || BuildError::unavailable("the image was pushed but is not in the registry: push again");
-        let digest = manifest.ok_or_else(missing)?.digest;
-        match said {
-            Some(said) if said != digest => Err(missing()),
-            _ => Ok(digest),
-        }
-    }
-
-    /// Keeps the app's newest image under one name, for its layers' sake, and lets the one before it go.
-    async fn retire(&self, app: &AppName, tag: &str) {
-        let newest = format!("{LOCAL_PREFIX}{app}:latest");
-        let before = self.podman.image_id(&newest).await.ok().flatten();
-        let repository = format!("{LOCAL_PREFIX}{app}");
-        if let Err(error) = self.podman.tag(tag, &repository, "latest").await {
-            tracing::warn!(%error, %app, "the built image could not be kept for the next build");
-        }
-        self.remove_tag(tag).await;
-        let now = self.podman.image_id(&newest).await.ok().flatten();
-        if let Some(before) = before.filter(|before| now.as_ref() != Some(before)) {
-            // Refused, rightly, while a container or another name uses it.
-            self.podman.remove_image(&before, false).await.ok();
-        }
-    }
-
-    async fn remove_tag(&self, tag: &str) {
-        if let Err(error) = self.podman.remove_image(tag, false).await {
-            tracing::warn!(%error, tag, "a build's image could not be removed from Podman");
-        }
     }
 
     /// Checks that an image is whole in the store and not too large, and reads its facts.
@@ -398,7 +285,7 @@ impl Builder {
             .and_then(|blob| self.store.blob_path(blob));
         let json = tokio::fs::read(config.ok_or_else(incomplete)?)
             .await
-            .map_err(disk_error)?;
+            .map_err(BuildError::disk)?;
         let facts = image_config::read(&json).map_err(BuildError::Refused)?;
         let image = ImageRef {
             repository: format!("{}/{app}", self.config.registry_address),
@@ -411,10 +298,6 @@ impl Builder {
 async fn say(output: &mpsc::Sender<String>, line: &str) {
     // Nobody may be listening any more; the build goes on all the same.
     output.send(line.to_owned()).await.ok();
-}
-
-fn disk_error(error: std::io::Error) -> BuildError {
-    pvdify_registry::StoreError::from(error).into()
 }
 
 /// A build's own folder, removed with its build.

@@ -1,33 +1,26 @@
 //! Podman's build stream, turned into what the person reads. Pure.
 //!
 //! Steps appear with the Dockerfile's own instructions and numbers; what was written into the Dockerfile for
-//! the build CA and the labels does not appear. All else is the build's own output, indented as Heroku does,
-//! without control characters, and cut off with a marker at the log limit. The last lines are kept for the
-//! failure's text whatever the limit.
+//! the build CA and the labels does not appear. All else is the build's own output, indented as Heroku does.
 
-use crate::dockerfile::Dockerfile;
+use crate::{
+    dockerfile::Dockerfile,
+    log::{Log, MAX_LINE, cut},
+};
 use pvdify_types::AppName;
-use std::collections::VecDeque;
 
 const INDENT: &str = "       ";
-/// Lines repeated in a failure's text.
-const TAIL: usize = 8;
-/// A line longer than this is cut.
-const MAX_LINE: usize = 2000;
 
 /// The state between two pieces of the stream.
 pub(crate) struct Output<'a> {
     dockerfile: &'a Dockerfile,
     app: &'a AppName,
     with_ca: bool,
-    log_bytes: u64,
-    written: u64,
-    cut: bool,
+    log: Log,
     partial: String,
     step: Option<usize>,
     /// Inside a step that is not the person's.
     hidden: bool,
-    tail: VecDeque<String>,
 }
 
 impl<'a> Output<'a> {
@@ -36,13 +29,10 @@ impl<'a> Output<'a> {
             dockerfile,
             app,
             with_ca,
-            log_bytes,
-            written: 0,
-            cut: false,
+            log: Log::new(log_bytes),
             partial: String::new(),
             step: None,
             hidden: false,
-            tail: VecDeque::new(),
         }
     }
 
@@ -79,14 +69,14 @@ impl<'a> Output<'a> {
 
     /// The last lines of output of the current step.
     pub(crate) fn tail(&self) -> Vec<String> {
-        self.tail.iter().cloned().collect()
+        self.log.tail()
     }
 
     fn line(&mut self, line: &str) -> Option<String> {
         if let Some(text) = step_text(line) {
             let found = self.dockerfile.find(self.app, self.with_ca, text, self.step);
             self.hidden = found.is_none();
-            self.tail.clear();
+            self.log.clear_tail();
             self.step = Some(found?);
             let (index, total) = (found?, self.dockerfile.instructions.len());
             let shown = cut(&self.dockerfile.instructions[index].text());
@@ -105,30 +95,11 @@ impl<'a> Output<'a> {
                 None
             };
         }
-        let text = cut(&plain(line));
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
-        }
-        if !text.trim().is_empty() {
-            self.tail.push_back(text.clone());
-        }
-        self.show(&text)
+        self.log.program(line, INDENT)
     }
 
     fn show(&mut self, text: &str) -> Option<String> {
-        if self.cut {
-            return None;
-        }
-        self.written += text.len() as u64 + 1;
-        if self.written <= self.log_bytes {
-            let indented = format!("{INDENT}{text}");
-            return Some(indented.trim_end().to_owned());
-        }
-        self.cut = true;
-        let kib = self.log_bytes / 1024;
-        Some(format!(
-            "{INDENT}... the output is longer than {kib} KiB: the rest is left out"
-        ))
+        self.log.show(text, INDENT)
     }
 }
 
@@ -143,40 +114,10 @@ fn step_text(line: &str) -> Option<&str> {
     is_counter.then_some(text)
 }
 
-/// Without escape sequences and control characters, and of a line that was written over only the last state.
-fn plain(line: &str) -> String {
-    let line = line.trim_end_matches('\r');
-    let line = line.rsplit('\r').next().unwrap_or(line);
-    let mut text = String::with_capacity(line.len());
-    let mut rest = line.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c != '\u{1b}' {
-            if c == '\t' || !c.is_control() {
-                text.push(c);
-            }
-            continue;
-        }
-        match rest.next() {
-            // A control sequence ends with a letter or another byte of this range.
-            Some('[') => while rest.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
-            // A command to the terminal ends with BEL or ESC.
-            Some(']') => while rest.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
-            _ => {}
-        }
-    }
-    text
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_LINE) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::TAIL;
 
     #[test]
     fn steps_are_shown_as_the_person_wrote_them_and_the_rest_indented() {

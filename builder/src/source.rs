@@ -25,6 +25,9 @@ pub(crate) struct Source {
     pub(crate) dockerfile: Option<Vec<u8>>,
     pub(crate) procfile: Option<Vec<u8>>,
     pub(crate) app_json: Option<Vec<u8>>,
+    pub(crate) project_toml: Option<Vec<u8>>,
+    /// `.buildpacks`, the names of classic buildpacks.
+    pub(crate) dot_buildpacks: Option<Vec<u8>>,
     /// The symbolic links, since a bind mount would follow them out of the tree.
     pub(crate) links: BTreeSet<PathBuf>,
     /// The names at the top, for whoever asks what was looked at.
@@ -117,6 +120,8 @@ fn note(source: &mut Source, path: &Path, kind: EntryType, entry: &mut impl Read
         "Dockerfile" => (&mut source.dockerfile, MAX_FILE),
         "Procfile" => (&mut source.procfile, MAX_PROCFILE_BYTES as u64),
         "app.json" => (&mut source.app_json, MAX_FILE),
+        "project.toml" => (&mut source.project_toml, MAX_FILE),
+        ".buildpacks" => (&mut source.dot_buildpacks, MAX_FILE),
         _ => return Ok(()),
     };
     if rest.is_some() || kind == EntryType::Directory {

@@ -10,7 +10,7 @@
 
 use crate::{
     cgroup::{self, Cgroup},
-    podman::{Libpod, PodmanError, Query, percent_encode},
+    podman::{Filters, Libpod, PodmanError, Query, percent_encode},
 };
 use pvdify_types::{BuildId, InstallationId};
 use serde::Deserialize;
@@ -55,10 +55,12 @@ pub(crate) async fn interrupted(
     swept
         .builds
         .extend(names.filter_map(|name| name.parse::<BuildId>().ok()));
-    swept.containers = end(podman, installation).await?;
+    swept.containers = end(podman, installation).await? + of_buildpacks(podman, installation).await?;
     for build in &swept.builds {
         let folder = work_dir.join(build.as_str());
-        if let Ok(tag) = fs::read_to_string(folder.join("tag")) {
+        if let Ok(tag) = fs::read_to_string(folder.join("tag"))
+            && !tag.trim().is_empty()
+        {
             podman.remove_image(tag.trim(), false).await?;
         }
         // Last: until then the next sweep finds this build again.
@@ -68,6 +70,16 @@ pub(crate) async fn interrupted(
     }
     swept.builds.sort_unstable();
     Ok(swept)
+}
+
+/// Removes the containers of buildpack builds, which carry labels.
+async fn of_buildpacks(podman: &Libpod, installation: &InstallationId) -> Result<usize, PodmanError> {
+    let ours = Filters::label("pvdify.installation", installation).with("label", "pvdify.kind=build");
+    let containers = podman.containers(&ours).await?;
+    for container in &containers {
+        podman.remove_container(&container.id).await?;
+    }
+    Ok(containers.len())
 }
 
 /// Ends processes and build containers; how many of these there were.

@@ -224,8 +224,8 @@ async fn a_bad_source_is_refused_before_anything_runs() {
     let good = ("Dockerfile", b"FROM scratch\nCOPY . /\n".as_slice());
     let table: [(Files<'_>, &str); 5] = [
         (
-            &[("app.py", b"")],
-            "no Dockerfile at the top of the source. Looked for: Dockerfile. Found: app.py. To go on, add a Dockerfile beside them, then push again",
+            &[],
+            "the source is empty: commit your files and push again",
         ),
         (
             &[("Dockerfile", b"FROM scratch\nRUNN x\n")],

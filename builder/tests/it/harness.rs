@@ -1,9 +1,9 @@
 //! A Podman service, a registry and a builder, all of one test's own and gone with it.
 
 use futures_util::{FutureExt, future::BoxFuture};
-use pvdify_builder::{BuildError, Builder, Built, Config, Limits, Resolver, podman::Libpod};
+use pvdify_builder::{BuildError, Builder, Built, Config, Limits, Request, Resolver, podman::Libpod};
 use pvdify_registry::{Access, Action, Credentials, Store, router};
-use pvdify_types::InstallationId;
+use pvdify_types::{AppName, BuildId, InstallationId};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -154,6 +154,11 @@ impl Bench {
                 ..Limits::default()
             },
             build_ca: None,
+            programs: PathBuf::new(),
+            build_env: std::collections::BTreeMap::new(),
+            build_image: "localhost/build:none".to_owned(),
+            run_image: "localhost/run:none".to_owned(),
+            oci_runtime: None,
             installation: format!("test{id}").parse().unwrap(),
         };
         change(&mut config);
@@ -207,7 +212,10 @@ impl Bench {
         };
         let app = "demo".parse().unwrap();
         let build = build.parse().unwrap();
-        let (result, all) = tokio::join!(self.builder.build(&app, &build, &source, output), collect);
+        let (result, all) = tokio::join!(
+            self.builder.build(request(&app, &build, &source), output),
+            collect
+        );
         (all, result)
     }
 
@@ -268,6 +276,17 @@ fn control_groups() -> impl Iterator<Item = PathBuf> {
     };
     let hierarchies = folders(&mount).into_iter().chain([mount]);
     hierarchies.flat_map(move |hierarchy| folders(&hierarchy))
+}
+
+/// A build of a source, with nothing set besides.
+pub(crate) fn request<'a>(app: &'a AppName, build: &'a BuildId, source: &'a Path) -> Request<'a> {
+    Request {
+        app,
+        build,
+        source,
+        commit: None,
+        buildpacks: &[],
+    }
 }
 
 /// Waits until a condition holds.

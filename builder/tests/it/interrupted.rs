@@ -1,6 +1,6 @@
 //! A build whose server or whose Podman was killed.
 
-use crate::harness::{Bench, Podman, has_build_process, until};
+use crate::harness::{Bench, Podman, has_build_process, request, until};
 use pvdify_builder::{BuildError, Builder, Swept};
 
 const SLEEPER: &[u8] = b"FROM pvdify/run:trixie\nRUN sleep 1000\n";
@@ -21,7 +21,7 @@ async fn what_a_killed_podman_left_is_swept_and_what_is_not_ours_stays() {
     let work_dir = bench.config.work_dir.clone();
     {
         let ours = bench.build("b1", &[("Dockerfile", SLEEPER)]);
-        let theirs = theirs.build(&app, &id, &source, output);
+        let theirs = theirs.build(request(&app, &id, &source), output);
         // Podman lists a container before it has written whose it is.
         let both_run = until("both builds run", async || {
             bench.has_build_process() && has_build_process(&their_id)
@@ -60,7 +60,7 @@ async fn a_podman_that_goes_away_in_the_middle_is_no_fault_of_the_source() {
     let (output, _lines) = tokio::sync::mpsc::channel(100);
     let build = tokio::spawn(async move {
         let (app, id) = ("demo".parse().unwrap(), "b1".parse().unwrap());
-        builder.build(&app, &id, &source, output).await
+        builder.build(request(&app, &id, &source), output).await
     });
     until("the build runs", async || bench.has_build_process()).await;
     bench.podman.kill();

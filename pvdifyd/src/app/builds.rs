@@ -169,6 +169,7 @@ impl App {
             app: job.name.clone(),
             build: job.build.clone(),
             source: job.spool.0.clone(),
+            commit: job.commit.clone(),
         };
         let (sender, mut lines) = mpsc::channel(256);
         let limit = self.settings().limits.build_time;

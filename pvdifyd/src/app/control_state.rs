@@ -216,6 +216,7 @@ fn spec(
         version: release.version,
         image: code.image,
         processes: code.processes,
+        launcher: code.launcher,
         config: config_vars::load(reader, secrets, app, release.config_version)?,
         port: fixed.port,
         start_timeout: Duration::from_secs(fixed.start_timeout.into()),

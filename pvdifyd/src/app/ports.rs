@@ -16,6 +16,8 @@ pub struct BuildRequest {
     pub build: BuildId,
     /// The source tree: an uncompressed tar file on disk, removed by the caller.
     pub source: PathBuf,
+    /// The commit that it is of.
+    pub commit: String,
 }
 
 /// What a build or an import gives.
@@ -31,6 +33,8 @@ pub struct BuiltImage {
     pub healthcheck_path: Option<String>,
     /// app.json's readiness timeout of `web`, in seconds.
     pub healthcheck_timeout: Option<u64>,
+    /// Whether the image's own launcher starts its processes; the commands are then for people.
+    pub launcher: bool,
 }
 
 /// Why there is no image.

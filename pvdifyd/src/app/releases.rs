@@ -283,6 +283,7 @@ pub(super) fn code(built: BuiltImage, commit: Option<String>) -> Code {
         exposed_port: built.exposed_port.filter(|port| *port != 0),
         healthcheck_path: built.healthcheck_path,
         healthcheck_timeout: timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+        launcher: built.launcher,
         commit,
     }
 }

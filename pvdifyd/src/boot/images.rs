@@ -6,7 +6,7 @@ use crate::{
     engine::{podman::RegistryAccess, probe::Limits},
 };
 use async_trait::async_trait;
-use pvdify_builder::{BuildError, Builder, Built};
+use pvdify_builder::{BuildError, Builder, Built, Request};
 use pvdify_types::{AppName, ImageName, InstallationId};
 use std::{path::Path, time::Duration};
 use tokio::sync::mpsc;
@@ -37,6 +37,11 @@ impl BuilderImages {
             work_dir: config.state_dir.join("builds"),
             limits,
             build_ca: config.build_ca.clone(),
+            build_env: config.build_env.clone(),
+            programs: config.programs_dir.clone(),
+            build_image: "localhost/pvdify/build:trixie".to_owned(),
+            run_image: "localhost/pvdify/run:trixie".to_owned(),
+            oci_runtime: host.runtime.clone(),
             installation: installation.clone(),
         };
         Self(Builder::new(settings, blobs))
@@ -68,10 +73,14 @@ impl Images for BuilderImages {
         request: BuildRequest,
         output: mpsc::Sender<String>,
     ) -> Result<BuiltImage, ImageError> {
-        let built = self
-            .0
-            .build(&request.app, &request.build, &request.source, output)
-            .await;
+        let request = Request {
+            app: &request.app,
+            build: &request.build,
+            source: &request.source,
+            commit: Some(&request.commit),
+            buildpacks: &[],
+        };
+        let built = self.0.build(request, output).await;
         built.map(pass_on).map_err(explain)
     }
 
@@ -87,6 +96,7 @@ fn pass_on(built: Built) -> BuiltImage {
         exposed_port: built.exposed_port,
         healthcheck_path: built.healthcheck_path,
         healthcheck_timeout: built.healthcheck_timeout,
+        launcher: built.launcher,
     }
 }
 

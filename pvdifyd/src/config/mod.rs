@@ -3,12 +3,14 @@
 //! Every setting has one name: `state_dir` in the file is `PVDIFY_STATE_DIR` in the environment. Unknown
 //! names in the file and values that can't be parsed are refused with the name, before anything starts.
 
+mod build_env;
 mod ca;
 mod raw;
 
 use pvdify_types::{Hostname, name::HostnameError};
 use raw::Raw;
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -43,6 +45,10 @@ pub struct Config {
     pub static_dir: Option<PathBuf>,
     /// Podman's API socket; found or started when not given.
     pub podman_socket: Option<PathBuf>,
+    /// The folder with the programs that build with buildpacks.
+    pub programs_dir: PathBuf,
+    /// Variables that every buildpack build has, from the file of `build_env_file`.
+    pub build_env: BTreeMap<String, String>,
     /// A CA bundle that builds trust.
     pub build_ca: Option<PathBuf>,
     /// Bytes of memory one build may use.
@@ -124,6 +130,14 @@ impl Config {
             log_level: raw.or("log_level", "info"),
             static_dir: raw.get("static_dir").map(absolute).transpose()?,
             podman_socket: raw.get("podman_socket").map(absolute).transpose()?,
+            programs_dir: match raw.get("programs_dir") {
+                Some(path) => absolute(path)?,
+                None => own_folder(),
+            },
+            build_env: match raw.get("build_env_file") {
+                Some(path) => build_env::read(&absolute(path)?)?,
+                None => BTreeMap::new(),
+            },
             build_ca: ca::choose(&raw.or("build_ca", "auto"))?,
             build_memory_bytes: 1024 * 1024 * raw.parse_or::<u64>("build_memory_mib", "2048")?,
             build_timeout: Duration::from_secs(60 * raw.parse_or::<u64>("build_timeout_minutes", "25")?),
@@ -193,6 +207,14 @@ pub(crate) fn problem(name: impl Into<String>, problem: impl Into<String>) -> Co
         name: name.into(),
         problem: problem.into(),
     }
+}
+
+/// Where the running program lies: the others of an installation are beside it.
+fn own_folder() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|program| program.parent().map(Path::to_owned))
+        .unwrap_or_default()
 }
 
 fn absolute(path: String) -> Result<PathBuf, ConfigError> {

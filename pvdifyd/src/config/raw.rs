@@ -4,7 +4,7 @@ use super::{ConfigError, problem};
 use std::{collections::BTreeMap, path::Path, str::FromStr};
 
 /// Every name there is; a file with another is refused.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 20] = [
     "listen",
     "ssh_listen",
     "http_listen",
@@ -16,7 +16,9 @@ const NAMES: [&str; 18] = [
     "log_level",
     "static_dir",
     "podman_socket",
+    "programs_dir",
     "build_ca",
+    "build_env_file",
     "build_memory_mib",
     "build_timeout_minutes",
     "max_push_mib",

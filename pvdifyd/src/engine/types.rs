@@ -14,6 +14,8 @@ pub struct InstanceSpec {
     pub image: ImageRef,
     /// For the shell inside the container; empty: the image's own entrypoint and command.
     pub command: String,
+    /// Whether the image's CNB launcher starts the process, `/cnb/process/TYPE`; the command is then for people.
+    pub launcher: bool,
     /// The config vars. Their values never show in `Debug`.
     pub config: ConfigVars,
     /// What Pvdify sets beside them (`PORT`, `DYNO`, ...); wins over a config var of the same name.

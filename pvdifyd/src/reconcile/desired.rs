@@ -54,6 +54,8 @@ pub struct ReleaseSpec {
     pub image: ImageRef,
     /// Process type -> command line; empty: the image's own entrypoint and command.
     pub processes: BTreeMap<ProcessType, String>,
+    /// Whether the image's own launcher starts each process; the command lines are then for people.
+    pub launcher: bool,
     /// The config vars of this release.
     pub config: ConfigVars,
     /// What `web` listens on, given as `PORT`.

@@ -48,6 +48,7 @@ pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec
         key: key.clone(),
         image: release.image.clone(),
         command: command(release, &key.process).to_owned(),
+        launcher: release.launcher,
         config: release.config.clone(),
         own_env,
         publish: key.process.is_web().then_some(release.port),

@@ -48,6 +48,7 @@ pub(super) fn release(version: u64, _app: &DesiredApp) -> ReleaseSpec {
         processes: ["web", "worker"]
             .map(|process| (process.parse().unwrap(), format!("run-{process}")))
             .into(),
+        launcher: false,
         config: ConfigVars::new(),
         port: 8080,
         readiness: Readiness::Tcp,

@@ -94,6 +94,7 @@ pub(crate) fn release(version: u64, image: &ImageRef, processes: &[(&str, &str)]
             .iter()
             .map(|(process, command)| (process.parse().unwrap(), (*command).to_owned()))
             .collect(),
+        launcher: false,
         config: ConfigVars::new(),
         port: 8080,
         readiness: Readiness::Tcp,

@@ -28,6 +28,7 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
             spec_hash: "cafe".into(),
         },
         image: sandbox.image.clone(),
+        launcher: false,
         command: command.into(),
         config: [(
             "GREETING".parse().unwrap(),

@@ -77,6 +77,7 @@ impl ScriptedImages {
                 .parse()
                 .unwrap(),
             processes,
+            launcher: false,
             exposed_port: text.contains("port").then_some(3000),
             healthcheck_path: text.contains("port").then(|| "/up".into()),
             healthcheck_timeout: text.contains("port").then_some(7),

@@ -48,13 +48,17 @@ pub(super) fn container(
     let own = spec.own_env.iter();
     env.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
     let labels = spec.key.to_labels(installation).into_iter();
-    let shell = !spec.command.is_empty();
+    let shell = !spec.command.is_empty() && !spec.launcher;
+    let launcher = || vec![format!("/cnb/process/{}", spec.key.process)];
     ContainerSpec {
         name: container_name(installation, &spec.key),
         image: image.to_owned(),
         labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
         env,
-        entrypoint: shell.then(|| ["/bin/sh", "-c"].map(str::to_owned).to_vec()),
+        entrypoint: match shell {
+            true => Some(["/bin/sh", "-c"].map(str::to_owned).to_vec()),
+            false => spec.launcher.then(launcher),
+        },
         command: shell.then(|| vec![spec.command.clone()]),
         hostname: Some(format!("{}-{}", spec.key.process, spec.key.ordinal).replace('_', "-")),
         cap_drop: vec!["ALL".to_owned()],
@@ -127,6 +131,7 @@ mod tests {
             image: format!("127.0.0.1:5000/demo@sha256:{}", "a".repeat(64))
                 .parse()
                 .unwrap(),
+            launcher: false,
             command: command.into(),
             config: [("KEY".parse().unwrap(), ConfigValue::new("secret".into()).unwrap())].into(),
             own_env: [("PORT", "8080".to_owned())].into(),

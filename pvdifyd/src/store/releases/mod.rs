@@ -24,6 +24,8 @@ pub struct Code {
     /// Of the image's app.json.
     pub healthcheck_path: Option<String>,
     pub healthcheck_timeout: Option<u32>,
+    /// Whether the image's own launcher starts its processes; the commands are then for people.
+    pub launcher: bool,
     pub commit: Option<String>,
 }
 

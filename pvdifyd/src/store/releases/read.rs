@@ -165,6 +165,7 @@ fn code(row: &Row<'_>) -> Result<Option<Code>> {
         exposed_port: column::plain(row, "releases.exposed_port")?,
         healthcheck_path: column::plain(row, "releases.healthcheck_path")?,
         healthcheck_timeout: column::plain(row, "releases.healthcheck_timeout")?,
+        launcher: column::plain(row, "releases.launcher")?,
         commit: column::plain(row, "releases.commit_id")?,
     }))
 }

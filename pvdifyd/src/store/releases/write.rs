@@ -56,7 +56,7 @@ pub fn insert(tx: &Connection, app: &AppId, new: &New, now: i64) -> Result<Relea
 pub fn set_code(tx: &Connection, app: &AppId, version: ReleaseVersion, code: &Code) -> Result<()> {
     tx.execute(
         "UPDATE releases SET image = ?3, processes = ?4, exposed_port = ?5, healthcheck_path = ?6,
-                             healthcheck_timeout = ?7, commit_id = ?8
+                             healthcheck_timeout = ?7, commit_id = ?8, launcher = ?9
          WHERE app = ?1 AND version = ?2",
         params![
             app.as_str(),
@@ -66,7 +66,8 @@ pub fn set_code(tx: &Connection, app: &AppId, version: ReleaseVersion, code: &Co
             code.exposed_port,
             code.healthcheck_path,
             code.healthcheck_timeout,
-            code.commit
+            code.commit,
+            code.launcher
         ],
     )?;
     Ok(())

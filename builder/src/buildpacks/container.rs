@@ -1,0 +1,349 @@
+//! The container of one buildpack build: made, followed to its end, and gone, in whatever way the build ends.
+//!
+//! It holds no secret of the server and can reach nothing of it: no socket, no credentials, no capability, no way
+//! to become root. What it is given is read-only but for the app's own layers and folders that go with the build.
+
+use super::{
+    owned::CNB_ID,
+    platform::{APT_FILE, CA_FILE},
+    watch,
+};
+use crate::{
+    BuildError, Config,
+    cgroup::Cgroup,
+    log::Log,
+    podman::{
+        ContainerSpec, CpuLimit, Libpod, LogConfiguration, MemoryLimit, Mount, Namespace, OutputStream,
+        PidsLimit, PodmanError, ResourceLimits, Rlimit, output_lines,
+    },
+};
+use futures_util::TryStreamExt;
+use pvdify_types::{AppName, BuildId};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::Instant};
+
+/// Before the one line by which the lifecycle tells the host why it failed.
+const FAILURE_PREFIX: &str = "pvdify-lifecycle: ";
+/// Seconds after the build's limit at which Podman itself ends what a killed server left.
+const LAST_RESORT: u32 = 120;
+
+/// Paths on the host that a build container sees.
+#[derive(Debug)]
+pub(crate) struct Mounts {
+    pub(crate) source: PathBuf,
+    pub(crate) files: PathBuf,
+    pub(crate) workspace: PathBuf,
+    pub(crate) layers: PathBuf,
+    pub(crate) platform: PathBuf,
+    pub(crate) lifecycle: PathBuf,
+    pub(crate) buildpacks: PathBuf,
+    pub(crate) order: PathBuf,
+    pub(crate) downloads_shared: PathBuf,
+    pub(crate) downloads_new: PathBuf,
+    pub(crate) tmp: PathBuf,
+    pub(crate) home: PathBuf,
+    /// The CA bundle and apt's configuration for it.
+    pub(crate) ca: Option<(PathBuf, PathBuf)>,
+}
+
+impl Mounts {
+    /// The folders that the build can fill.
+    fn writable(&self) -> Vec<PathBuf> {
+        [
+            &self.workspace,
+            &self.layers,
+            &self.downloads_new,
+            &self.tmp,
+            &self.home,
+        ]
+        .map(PathBuf::clone)
+        .to_vec()
+    }
+}
+
+/// How a build container ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By itself.
+    Exited {
+        /// 0, or why not (platform.md, "Exit Codes").
+        code: i64,
+        /// What the lifecycle says of it.
+        failure: Option<String>,
+        /// Its last lines of output.
+        tail: Vec<String>,
+    },
+    /// It ran out of time.
+    TimedOut,
+    /// It used more disk than a build may.
+    Disk(watch::Excess),
+}
+
+/// All that a run needs.
+pub(crate) struct Run<'a> {
+    pub(crate) podman: &'a Libpod,
+    pub(crate) config: &'a Config,
+    pub(crate) app: &'a AppName,
+    pub(crate) build: &'a BuildId,
+    pub(crate) mounts: Mounts,
+}
+
+impl Run<'_> {
+    /// Runs the lifecycle; its output goes to `output` as it comes.
+    pub(crate) async fn run(&self, output: &mpsc::Sender<String>) -> Result<Ended, BuildError> {
+        let limits = &self.config.limits;
+        let cgroup = Cgroup::of(&self.config.installation, self.build);
+        if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(limits.pids)) {
+            tracing::warn!(%error, "builds run without a limit of processes of their own");
+        }
+        let spec = spec(self.config, self.app, self.build, &self.mounts, cgroup.as_ref());
+        let container = self.podman.create_container(&spec).await.map_err(no_image)?;
+        let gone = Gone {
+            podman: self.podman.clone(),
+            container: container.clone(),
+            cgroup,
+        };
+        // Before the start, so that its first word is not missed.
+        let mut lines = Box::pin(output_lines(self.podman.attach(&container).await?));
+        self.podman.start_container(&container).await?;
+        let deadline = Instant::now() + limits.timeout;
+        let mut disk = Box::pin(watch::excess(
+            self.mounts.writable(),
+            limits.disk_bytes,
+            limits.free_bytes / 2,
+        ));
+        let (mut log, mut failure) = (Log::new(limits.log_bytes), None);
+        let ended = loop {
+            tokio::select! {
+                line = lines.try_next() => match line? {
+                    None => {
+                        let code = self.podman.wait_container(&container).await?;
+                        break Ended::Exited { code, failure, tail: log.tail() };
+                    }
+                    Some(line) => match line.text.strip_prefix(FAILURE_PREFIX) {
+                        Some(json) if line.stream == OutputStream::Stderr => failure = Some(json.to_owned()),
+                        _ => {
+                            if let Some(text) = log.program(&line.text, "") {
+                                // Nobody may be listening any more; the build goes on all the same.
+                                output.send(text).await.ok();
+                            }
+                        }
+                    },
+                },
+                () = tokio::time::sleep_until(deadline) => break Ended::TimedOut,
+                excess = &mut disk => break Ended::Disk(excess),
+            }
+        };
+        gone.now().await?;
+        Ok(ended)
+    }
+}
+
+fn no_image(error: PodmanError) -> BuildError {
+    if error.is_not_found() {
+        return BuildError::unavailable(
+            "the image that builds run in is missing: run `pvdifyd stack build` on the server, then push again",
+        );
+    }
+    error.into()
+}
+
+/// What makes the container.
+fn spec(
+    config: &Config,
+    app: &AppName,
+    build: &BuildId,
+    mounts: &Mounts,
+    cgroup: Option<&Cgroup>,
+) -> ContainerSpec {
+    let limits = &config.limits;
+    let seconds = u32::try_from(limits.timeout.as_secs()).unwrap_or(u32::MAX);
+    ContainerSpec {
+        image: config.build_image.clone(),
+        labels: BTreeMap::from([
+            ("pvdify.installation".to_owned(), config.installation.to_string()),
+            ("pvdify.kind".to_owned(), "build".to_owned()),
+            ("pvdify.build".to_owned(), build.to_string()),
+            ("pvdify.app-name".to_owned(), app.to_string()),
+        ]),
+        env: environment(),
+        user: Some(format!("{CNB_ID}:{CNB_ID}")),
+        work_dir: Some("/workspace".to_owned()),
+        entrypoint: Some(vec!["/cnb/lifecycle/lifecycle".to_owned()]),
+        command: Some(vec!["create".to_owned()]),
+        hostname: Some("build".to_owned()),
+        mounts: binds(mounts),
+        // What it writes anywhere else would be on the disk uncounted.
+        read_only_filesystem: true,
+        cap_drop: vec!["ALL".to_owned()],
+        no_new_privileges: true,
+        // Buildpacks leave processes behind that somebody has to reap.
+        init: true,
+        ipcns: Some(Namespace::private()),
+        netns: Some(Namespace::bridge()),
+        r_limits: vec![
+            Rlimit::new("nofile", limits.nofile),
+            Rlimit::new("nproc", limits.nproc),
+        ],
+        resource_limits: ResourceLimits {
+            memory: Some(MemoryLimit {
+                limit: limits.memory_bytes,
+                swap: limits.memory_bytes,
+            }),
+            cpu: Some(CpuLimit {
+                quota: limits.cpu_quota,
+                period: limits.cpu_period,
+            }),
+            pids: Some(PidsLimit { limit: limits.pids }),
+        },
+        cgroup_parent: cgroup.map(Cgroup::of_containers),
+        timeout: Some(seconds.saturating_add(LAST_RESORT)),
+        log_configuration: Some(LogConfiguration {
+            driver: "none".to_owned(),
+            size: None,
+        }),
+        oci_runtime: config.oci_runtime.clone(),
+        ..ContainerSpec::default()
+    }
+}
+
+fn environment() -> BTreeMap<String, String> {
+    [
+        ("HOME", "/home/cnb"),
+        ("CNB_PLATFORM_API", "0.15"),
+        ("CNB_APP_DIR", "/workspace"),
+        ("CNB_LAYERS_DIR", "/layers"),
+        ("CNB_PLATFORM_DIR", "/platform"),
+        ("CNB_BUILDPACKS_DIR", "/cnb/buildpacks"),
+        ("CNB_ORDER_PATH", "/cnb/order.toml"),
+        ("CNB_EXEC_ENV", "production"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+fn binds(mounts: &Mounts) -> Vec<Mount> {
+    let bind = |from: &Path, to: &str, read_only| Mount::bind(from.display().to_string(), to, read_only);
+    let mut all = vec![
+        bind(&mounts.source, "/run/pvdify/source.tar", true),
+        bind(&mounts.files, "/run/pvdify/files.toml", true),
+        bind(&mounts.workspace, "/workspace", false),
+        bind(&mounts.layers, "/layers", false),
+        bind(&mounts.platform, "/platform", true),
+        bind(&mounts.lifecycle, "/cnb/lifecycle", true),
+        bind(&mounts.buildpacks, "/cnb/buildpacks", true),
+        bind(&mounts.order, "/cnb/order.toml", true),
+        bind(&mounts.downloads_shared, "/downloads/shared", true),
+        bind(&mounts.downloads_new, "/downloads/new", false),
+        bind(&mounts.tmp, "/tmp", false),
+        bind(&mounts.home, "/home/cnb", false),
+    ];
+    if let Some((ca, apt)) = &mounts.ca {
+        all.push(bind(ca, CA_FILE, true));
+        all.push(bind(apt, APT_FILE, true));
+    }
+    all
+}
+
+/// Removes the container when the run ends, in whatever way.
+struct Gone {
+    podman: Libpod,
+    container: String,
+    cgroup: Option<Cgroup>,
+}
+
+impl Gone {
+    async fn now(mut self) -> Result<(), BuildError> {
+        let container = std::mem::take(&mut self.container);
+        self.podman.remove_container(&container).await?;
+        if let Some(cgroup) = self.cgroup.take() {
+            cgroup.kill();
+            cgroup.remove();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if self.container.is_empty() {
+            return;
+        }
+        let (podman, container) = (self.podman.clone(), std::mem::take(&mut self.container));
+        let cgroup = self.cgroup.take();
+        tokio::spawn(async move {
+            if let Err(error) = podman.remove_container(&container).await {
+                tracing::warn!(%error, "a cancelled build's container could not be removed");
+            }
+            if let Some(cgroup) = cgroup {
+                cgroup.kill();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                cgroup.remove();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_container_has_no_way_to_root_and_writes_to_its_own_folders_alone() {
+        let path = |name: &str| PathBuf::from(format!("/state/{name}"));
+        let mounts = Mounts {
+            source: path("source.tar"),
+            files: path("files.toml"),
+            workspace: path("workspace"),
+            layers: path("layers"),
+            platform: path("platform"),
+            lifecycle: path("lifecycle"),
+            buildpacks: path("buildpacks"),
+            order: path("order.toml"),
+            downloads_shared: path("shared"),
+            downloads_new: path("new"),
+            tmp: path("tmp"),
+            home: path("home"),
+            ca: Some((path("ca"), path("apt"))),
+        };
+        let config = Config {
+            podman_socket: PathBuf::new(),
+            registry_address: String::new(),
+            registry_credentials: ("user".to_owned(), "secret".to_owned()),
+            work_dir: PathBuf::new(),
+            programs: PathBuf::new(),
+            limits: crate::Limits::default(),
+            build_ca: None,
+            build_env: BTreeMap::new(),
+            build_image: "build".to_owned(),
+            run_image: "run".to_owned(),
+            oci_runtime: None,
+            installation: "0190a8c0-0000-7000-8000-000000000000".parse().unwrap(),
+        };
+        let build: BuildId = "0190a8c0-0000-7000-8000-000000000001".parse().unwrap();
+        let spec = spec(&config, &"demo".parse().unwrap(), &build, &mounts, None);
+        let writable: Vec<&str> = spec
+            .mounts
+            .iter()
+            .filter(|mount| mount.options.iter().any(|option| option == "rw"))
+            .map(|mount| mount.destination.as_str())
+            .collect();
+        assert_eq!(
+            writable,
+            ["/workspace", "/layers", "/downloads/new", "/tmp", "/home/cnb"]
+        );
+        assert!(spec.read_only_filesystem);
+        assert_eq!(spec.cap_drop, ["ALL"]);
+        assert!(spec.no_new_privileges && spec.cap_add.is_empty());
+        assert_eq!(spec.user.as_deref(), Some("10001:10001"));
+        let text = serde_json::to_string(&spec).unwrap();
+        assert!(
+            !text.contains("secret") && !text.contains("podman.sock"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! Builds by Cloud Native Buildpacks: from a source to an image in the own registry.
+//!
+//! ```text
+//! selection.rs   which buildpacks      bundle.rs   our programs      platform.rs   the build's environment
+//!        \                                |                              /
+//!         `---------------------- container.rs ----------------------'     unpack, detect, restore, build: as nobody
+//!                                     |
+//!          watch.rs (disk)  failure.rs (why not)  downloads.rs (what all may share)
+//!                                     |
+//!                               crate::export                             layers, labels, manifest
+//! ```
+//!
+//! What always holds: the container is gone before anything it wrote is read; what it wrote is never trusted; a
+//! build that fails leaves the app's layers such that the next one starts from what is whole.
+
+pub(crate) mod bundle;
+pub(crate) mod container;
+mod downloads;
+pub(crate) mod failure;
+pub(crate) mod folders;
+pub(crate) mod owned;
+mod platform;
+mod selection;
+mod watch;
+
+use crate::{
+    BuildError, Builder, Folder, Request,
+    analyze::{analyze, analyzed_toml},
+    choose::Wanted,
+    export::{Compression, Export, Exported, Known, Limits, Owner, RunImage, export},
+    say,
+    source::Source,
+};
+use bundle::Bundle;
+use container::{Mounts, Run};
+use folders::AppFolder;
+use owned::{CNB_ID, write_new};
+use pvdify_cnb::project::{Files, Project};
+use pvdify_registry::Repository;
+use std::{fs, io, path::Path, sync::Arc};
+use tokio::sync::mpsc;
+
+/// The execution environment that apps run in (Platform API 0.15).
+const EXEC_ENV: &str = "production";
+/// The folder of a build's own that its container is given things from.
+const GIVEN: &str = "given";
+
+impl Builder {
+    /// Builds by buildpacks; the image is in the registry afterwards.
+    pub(crate) async fn by_buildpacks(
+        &self,
+        request: &Request<'_>,
+        source: &Source,
+        project: &Project,
+        wanted: &Wanted,
+        folder: &Folder,
+        output: &mpsc::Sender<String>,
+    ) -> Result<Exported, BuildError> {
+        let config = &self.config;
+        let bundle = self.bundle().await?;
+        let app = AppFolder::open(&config.work_dir, request.app)?;
+        let mut known = Known::read(app.folder());
+        let dropped = known.clean(&app.layers()).map_err(BuildError::disk)?;
+        if !dropped.is_empty() {
+            say(output, "       Dropped layers of a build that did not end well").await;
+        }
+        let repository = Repository::from(request.app);
+        let previous = analyze(&self.store, &repository, app.image().as_ref(), EXEC_ENV).await?;
+        let run_image = self.run_image().await?;
+        let below = run_image.read(&self.store).await?;
+        let analyzed = analyzed_toml(
+            previous.as_ref().map(|one| (&repository, one)),
+            &run_image,
+            &below,
+        );
+
+        let selection = selection::select(&bundle, wanted, project, &folder.0.join("buildpacks"))?;
+        let (env, refused) = platform::environment(
+            &config.build_env,
+            config.build_ca.is_some(),
+            &project.env.clone().into_iter().collect::<Vec<_>>(),
+        );
+        for name in refused {
+            say(
+                output,
+                &format!(" !     project.toml may not set {name} for the build: left out"),
+            )
+            .await;
+        }
+        let given = Given {
+            order: toml::to_string(&selection.order).map_err(BuildError::unavailable)?,
+            files: files_toml(&project.files),
+            analyzed,
+        };
+        let mounts = self.mounts(request, &bundle, &app, &selection.folder, &folder.0);
+        given
+            .write(&mounts, &env, config.build_ca.as_deref())
+            .map_err(BuildError::disk)?;
+
+        let run = Run {
+            podman: &self.podman,
+            config,
+            app: request.app,
+            build: request.build,
+            mounts,
+        };
+        let ended = run.run(output).await?;
+        let top: Vec<&str> = source.top.iter().map(String::as_str).collect();
+        self.share_downloads(&run.mounts).await;
+        failure::explain(&ended, &config.limits, &selection.looks_for, &top)?;
+
+        say(output, "-----> Making the image").await;
+        let exported = export(
+            Export {
+                repository,
+                layers: run.mounts.layers.clone(),
+                workspace: run.mounts.workspace.clone(),
+                layers_dir: "/layers".to_owned(),
+                app_dir: "/workspace".to_owned(),
+                owner: Owner {
+                    uid: CNB_ID,
+                    gid: CNB_ID,
+                },
+                run_image,
+                previous: previous.map(Arc::new),
+                launcher: bundle.launcher(),
+                launcher_version: env!("CARGO_PKG_VERSION").to_owned(),
+                default_process: None,
+                exec_env: EXEC_ENV.to_owned(),
+                project: project_metadata(request.commit),
+                compression: Compression::default(),
+                limits: Limits {
+                    bytes: config.limits.image_bytes,
+                    ..Limits::default()
+                },
+            },
+            &self.store,
+            &mut known,
+        )
+        .await?;
+        app.remember(&exported.digest).map_err(BuildError::disk)?;
+        for line in exported.report.lines() {
+            say(output, &line).await;
+        }
+        Ok(exported)
+    }
+
+    /// Forgets all that was kept of an app for its next build.
+    ///
+    /// # Errors
+    /// When the files can't be removed.
+    pub fn forget(&self, app: &pvdify_types::AppName) -> io::Result<()> {
+        AppFolder::remove(&self.config.work_dir, app)
+    }
+
+    /// Our programs, laid out once.
+    async fn bundle(&self) -> Result<Arc<Bundle>, BuildError> {
+        let (programs, work_dir) = (self.config.programs.clone(), self.config.work_dir.clone());
+        let install = || async {
+            let bundle = tokio::task::spawn_blocking(move || Bundle::install(&programs, &work_dir)).await;
+            bundle.map_err(BuildError::unavailable)?.map(Arc::new)
+        };
+        self.bundle.get_or_try_init(install).await.cloned()
+    }
+
+    /// The run image, in the own registry as it is in Podman's storage now.
+    async fn run_image(&self) -> Result<RunImage, BuildError> {
+        crate::stack::publish(&self.podman, &self.config, &self.store).await
+    }
+
+    fn mounts(
+        &self,
+        request: &Request<'_>,
+        bundle: &Bundle,
+        app: &AppFolder,
+        buildpacks: &Path,
+        folder: &Path,
+    ) -> Mounts {
+        // Podman is another process: it may have another working folder.
+        let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let own = |name: &str| path(&folder.join(name));
+        let given = |name: &str| path(&folder.join(GIVEN).join(name));
+        Mounts {
+            source: path(request.source),
+            files: given("files.toml"),
+            workspace: own("workspace"),
+            layers: path(&app.layers()),
+            platform: given("platform"),
+            lifecycle: path(&bundle.lifecycle),
+            buildpacks: path(buildpacks),
+            order: given("order.toml"),
+            downloads_shared: path(&folders::downloads(&self.config.work_dir)),
+            downloads_new: own("downloads"),
+            tmp: own("tmp"),
+            home: own("home"),
+            ca: self
+                .config
+                .build_ca
+                .is_some()
+                .then(|| (given("ca.crt"), given("apt.conf"))),
+        }
+    }
+
+    /// What the build fetched, and what it says it is, is there for all from now on.
+    async fn share_downloads(&self, mounts: &Mounts) {
+        let (new, shared) = (mounts.downloads_new.clone(), mounts.downloads_shared.clone());
+        let shared = tokio::task::spawn_blocking(move || {
+            downloads::promote(&new, &shared)?;
+            downloads::trim(&shared, downloads::MAX_BYTES)
+        });
+        if let Ok(Err(error)) = shared.await {
+            // The next build fetches it again.
+            tracing::warn!(%error, "a build's downloads could not be kept");
+        }
+    }
+}
+
+/// The files that a build container is given beside its source.
+struct Given {
+    order: String,
+    files: String,
+    analyzed: String,
+}
+
+impl Given {
+    fn write(
+        &self,
+        mounts: &Mounts,
+        env: &std::collections::BTreeMap<String, String>,
+        ca: Option<&Path>,
+    ) -> io::Result<()> {
+        fs::create_dir_all(&mounts.platform)?;
+        folders::prepare(mounts)?;
+        owned::readable(&mounts.source)?;
+        platform::write(&mounts.platform, env)?;
+        write_new(&mounts.order, self.order.as_bytes(), 0o644)?;
+        write_new(&mounts.files, self.files.as_bytes(), 0o644)?;
+        write_new(
+            &mounts.layers.join("analyzed.toml"),
+            self.analyzed.as_bytes(),
+            0o644,
+        )?;
+        if let (Some((to, apt)), Some(from)) = (&mounts.ca, ca) {
+            write_new(to, &fs::read(from)?, 0o644)?;
+            write_new(apt, platform::APT_CONFIG.as_bytes(), 0o644)?;
+        }
+        Ok(())
+    }
+}
+
+/// `/run/pvdify/files.toml`
+fn files_toml(files: &Files) -> String {
+    let (name, patterns) = match files {
+        Files::All => return String::new(),
+        Files::Include(patterns) => ("include", patterns),
+        Files::Exclude(patterns) => ("exclude", patterns),
+    };
+    let list = patterns.iter().cloned().map(toml::Value::String).collect();
+    toml::Table::from_iter([(name.to_owned(), toml::Value::Array(list))]).to_string()
+}
+
+/// Where the source came from (platform.md, "project-metadata.toml").
+fn project_metadata(commit: Option<&str>) -> serde_json::Value {
+    match commit {
+        Some(commit) => serde_json::json!({"source": {"type": "git", "version": {"commit": commit}}}),
+        None => serde_json::json!({}),
+    }
+}

@@ -1,0 +1,109 @@
+//! What a build is given beside its source: the environment of `/platform/env`. Pure but for the writing.
+//!
+//! Later ones count: what the server's owner set for every build, how the host's CA bundle is found, what the
+//! project says of itself. Names that would change how the lifecycle itself runs are left out with a warning.
+
+use super::owned::write_new;
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+/// Where the CA bundle is in a build container.
+pub(crate) const CA_FILE: &str = "/run/pvdify/ca.crt";
+/// Where apt finds its part of it.
+pub(crate) const APT_FILE: &str = "/run/pvdify/apt.conf";
+/// How each client is told of a CA bundle.
+const CA_VARIABLES: [&str; 12] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "DENO_CERT",
+    "COMPOSER_CAFILE",
+    "BUNDLE_SSL_CA_CERT",
+    "UV_CERT_FILE",
+];
+/// apt's configuration for it.
+pub(crate) const APT_CONFIG: &str = "Acquire::https::CAInfo \"/run/pvdify/ca.crt\";\n";
+
+/// The files of `/platform/env`, and the names that were left out.
+pub(crate) fn environment(
+    server: &BTreeMap<String, String>,
+    with_ca: bool,
+    project: &[(String, String)],
+) -> (BTreeMap<String, String>, Vec<String>) {
+    let mut files = server.clone();
+    if with_ca {
+        for name in CA_VARIABLES {
+            files.insert(name.to_owned(), CA_FILE.to_owned());
+        }
+        files.insert("APT_CONFIG".to_owned(), APT_FILE.to_owned());
+    }
+    files.insert("PVDIFY_DOWNLOADS".to_owned(), "/downloads".to_owned());
+    let mut refused = Vec::new();
+    for (name, value) in project {
+        if is_settable(name) {
+            files.insert(name.clone(), value.clone());
+        } else {
+            refused.push(name.clone());
+        }
+    }
+    (files, refused)
+}
+
+/// Whether a project may set a variable of this name: it is a file's name, and not how the build itself works.
+fn is_settable(name: &str) -> bool {
+    let is_name = !name.is_empty()
+        && name.len() <= 200
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    is_name
+        && !name.starts_with("CNB_")
+        && !matches!(name, "HOME" | "HOSTNAME" | "PVDIFY_DOWNLOADS" | "LD_PRELOAD")
+}
+
+/// Writes `FOLDER/env`.
+pub(crate) fn write(folder: &Path, files: &BTreeMap<String, String>) -> io::Result<()> {
+    let env = folder.join("env");
+    fs::create_dir_all(&env)?;
+    for (name, value) in files {
+        write_new(&env.join(name), value.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_sets_what_is_its_own_and_no_more() {
+        let project = |name: &str| (name.to_owned(), "mine".to_owned());
+        let server = BTreeMap::from([("GOPROXY".to_owned(), "theirs".to_owned())]);
+        let names = [
+            "BP_X",
+            "GOPROXY",
+            "CNB_APP_DIR",
+            "A/B",
+            "../x",
+            "",
+            "1X",
+            "PVDIFY_DOWNLOADS",
+        ];
+        let (files, refused) = environment(&server, false, &names.map(project));
+        assert_eq!(files["BP_X"], "mine");
+        assert_eq!(files["GOPROXY"], "mine");
+        assert_eq!(files["PVDIFY_DOWNLOADS"], "/downloads");
+        assert_eq!(
+            refused,
+            ["CNB_APP_DIR", "A/B", "../x", "", "1X", "PVDIFY_DOWNLOADS"]
+        );
+        assert!(!files.contains_key("SSL_CERT_FILE"));
+        let (files, _) = environment(&server, true, &[]);
+        assert_eq!(files["npm_config_cafile"], CA_FILE);
+    }
+}
