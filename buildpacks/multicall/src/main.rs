@@ -1,25 +1,31 @@
-//! All our buildpacks in one program.
+//! All our buildpacks in one program: one static file to ship, one copy of what they share on disk.
+//!
+//! As `bin/detect` or `bin/build` of a buildpack's folder it is the buildpack whose id stands in that folder's
+//! `buildpack.toml`; as `pvdify-buildpack install DIR` it makes those folders and the default order.
 
-fn main() {
-    let folder = std::env::var_os("CNB_BUILDPACK_DIR").unwrap_or_default();
-    let text =
-        std::fs::read_to_string(std::path::Path::new(&folder).join("buildpack.toml")).unwrap_or_default();
-    let id = text
-        .lines()
-        .find_map(|line| line.strip_prefix("id = "))
-        .map(|id| id.trim_matches('"'));
-    match id {
-        Some("pvdify/nodejs") => libcnb::libcnb_runtime(&buildpack_nodejs::NodejsBuildpack),
-        Some("pvdify/python") => libcnb::libcnb_runtime(&buildpack_python::PythonBuildpack),
-        Some("pvdify/go") => libcnb::libcnb_runtime(&buildpack_go::GoBuildpack),
-        Some("pvdify/rust") => libcnb::libcnb_runtime(&buildpack_rust::RustBuildpack),
-        Some("pvdify/java") => libcnb::libcnb_runtime(&buildpack_java::JavaBuildpack),
-        Some("pvdify/ruby") => libcnb::libcnb_runtime(&buildpack_ruby::RubyBuildpack),
-        Some("pvdify/php") => libcnb::libcnb_runtime(&buildpack_php::PhpBuildpack),
-        Some("pvdify/static") => libcnb::libcnb_runtime(&buildpack_static::StaticBuildpack),
-        Some("pvdify/procfile") => libcnb::libcnb_runtime(&buildpack_procfile::ProcfileBuildpack),
-        Some("pvdify/apt") => libcnb::libcnb_runtime(&buildpack_apt::AptBuildpack),
-        Some("pvdify/deno") => libcnb::libcnb_runtime(&buildpack_deno::DenoBuildpack),
-        _ => std::process::exit(1),
+mod buildpacks;
+mod install;
+
+use std::{env, path::Path, process::ExitCode};
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().collect();
+    let name = arguments
+        .first()
+        .and_then(|program| Path::new(program).file_name());
+    let result = match (
+        name.and_then(|name| name.to_str()),
+        &arguments[1.min(arguments.len())..],
+    ) {
+        (Some("detect" | "build"), _) => buildpacks::run(),
+        (_, [word, folder]) if word == "install" => install::install(Path::new(folder)),
+        _ => Err("usage: pvdify-buildpack install DIR".to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
     }
 }
