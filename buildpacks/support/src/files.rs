@@ -1,6 +1,7 @@
 //! Reading an app's files: missing is a value, unreadable or oversized is a failure that names the file.
 
 use crate::{Failure, Result};
+use sha2::{Digest, Sha256};
 use std::{
     fs,
     io::{self, Read},
@@ -84,6 +85,18 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// A short name for all that `parts` hold (SHA-256): for the keys of layers.
+#[must_use]
+pub fn fingerprint<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        // The length first: "ab", "c" is not "a", "bc".
+        hasher.update((part.as_ref().len() as u64).to_le_bytes());
+        hasher.update(part.as_ref());
+    }
+    hex::encode(hasher.finalize())
+}
+
 /// Bytes of all regular files below `path`; what can't be read counts nothing.
 #[must_use]
 pub fn size(path: &Path) -> u64 {
@@ -112,6 +125,12 @@ mod tests {
         assert_eq!(read(dir.path(), "Gemfile").unwrap(), None);
         assert_eq!(read(dir.path(), "nothing").unwrap(), None);
         assert_eq!(first(dir.path(), &["Gemfile"]), None);
+    }
+
+    #[test]
+    fn a_fingerprint_knows_where_its_parts_end() {
+        assert_eq!(fingerprint(["ab", "c"]), fingerprint(["ab", "c"]));
+        assert_ne!(fingerprint(["ab", "c"]), fingerprint(["a", "bc"]));
     }
 
     #[test]

@@ -372,7 +372,6 @@ impl App {
 
 impl Outcome {
     /// Ends the test with all output unless the phase passed.
-    #[must_use]
     pub fn passed(self) -> Self {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         self

@@ -57,9 +57,12 @@ impl Registry {
     /// The package's archive (`package/...` in it).
     pub fn fetch(&self, downloads: &Downloads, package: &str, version: &str) -> Result<Download> {
         let spec = format!("{package}@{version}");
-        let text = self.view(&spec, "dist.integrity")?;
-        let integrity: Option<String> = serde_json::from_str(&text).ok();
-        let Some(digest) = integrity.as_deref().and_then(Digest::integrity) else {
+        // What a version's digest is never changes.
+        let integrity = self.index.versions(&format!("npm-{spec}-integrity"), || {
+            let text = self.view(&spec, "dist.integrity")?;
+            Ok(serde_json::from_str::<String>(&text).ok().into_iter().collect())
+        })?;
+        let Some(digest) = integrity.first().and_then(|text| Digest::integrity(text)) else {
             return Err(Failure::new(
                 format!("The npm registry has no digest of {spec}"),
                 "Without one the download can't be checked.",
