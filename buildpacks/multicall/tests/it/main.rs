@@ -1,5 +1,7 @@
 //! The one program, installed and run as a lifecycle runs it.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
 use std::{
     fs,
     path::Path,

@@ -1,0 +1,72 @@
+//! What every step of a build needs to know of the app: its files, its package manager, its environment.
+
+use crate::{
+    manager::{Kind, Manager},
+    package_json::PackageJson,
+};
+use buildpack_support::{Command, procfile::Procfile};
+use libcnb::Env;
+use std::path::PathBuf;
+
+/// The app, with its tools chosen and installed.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) app: PathBuf,
+    pub(crate) package_json: PackageJson,
+    pub(crate) procfile: Procfile,
+    pub(crate) manager: Manager,
+    /// The exact version of the package manager.
+    pub(crate) manager_version: String,
+    /// The exact version of Node.js.
+    pub(crate) node_version: String,
+    /// For everything that runs: tools on PATH, caches, production.
+    pub(crate) env: Env,
+    /// The app is in another language; Node.js builds its front end.
+    pub(crate) is_helper: bool,
+    /// Something of Node.js runs in the image.
+    pub(crate) launch: bool,
+}
+
+impl Project {
+    /// The package manager, in the app's folder.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(self.manager.kind.program())
+            .envs(&self.env)
+            .dir(&self.app)
+    }
+
+    /// The first number of the package manager's version.
+    pub(crate) fn manager_major(&self) -> u64 {
+        major(&self.manager_version)
+    }
+
+    /// A script of package.json, by the package manager.
+    pub(crate) fn run_script(&self, name: &str) -> Command {
+        self.command().args(["run", name])
+    }
+
+    /// Whether a process or `start` names `program`.
+    pub(crate) fn runs(&self, program: &str) -> bool {
+        let names = |text: &str| {
+            text.split(|c: char| c.is_whitespace() || "&|;()'\"".contains(c))
+                .any(|word| word == program)
+        };
+        self.procfile.entries.iter().any(|entry| names(&entry.command))
+            || self.package_json.script("start").is_some_and(names)
+    }
+
+    /// Whether the app is made of several packages.
+    pub(crate) fn is_workspace(&self) -> bool {
+        self.package_json.has_workspaces()
+            || (self.manager.kind == Kind::Pnpm && self.app.join("pnpm-workspace.yaml").is_file())
+    }
+}
+
+/// The first number of a version.
+pub(crate) fn major(version: &str) -> u64 {
+    version
+        .split('.')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,258 @@
+//! The default web process: what starts the app when its Procfile does not say.
+//!
+//! The `start` script, else `server.js` and the like. The platform's signals go to the first process only, so
+//! nothing may stand between it and the app: a plain command is started directly, a script of several commands
+//! is made to end in `exec`; only what needs the package manager (`prestart`) is left to it, which passes
+//! signals on.
+
+use crate::project::Project;
+use buildpack_support::{Failure, Result, files, process::plain_words};
+use std::path::Path;
+
+/// How to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Web {
+    pub(crate) command: Vec<String>,
+    pub(crate) why: String,
+}
+
+/// The default web process; `is_pnp`: packages are found through `.pnp.cjs`.
+pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
+    if project.procfile.command("web").is_some() {
+        return None;
+    }
+    if let Some(script) = project.package_json.script("start") {
+        let has_hooks = ["prestart", "poststart"]
+            .iter()
+            .any(|hook| project.package_json.script(hook).is_some());
+        let command = if is_pnp {
+            pnp_command(project, script)
+        } else if has_hooks {
+            None
+        } else {
+            script_command(script)
+        };
+        let program = project.manager.kind.program().to_owned();
+        let command = command.unwrap_or_else(|| vec![program, "run".to_owned(), "start".to_owned()]);
+        return Some(Web {
+            command,
+            why: "the script `start`".to_owned(),
+        });
+    }
+    let program = if project.manager.kind == crate::manager::Kind::Bun {
+        "bun"
+    } else {
+        "node"
+    };
+    let entry = entry(project)?;
+    let mut command = vec![program.to_owned(), entry.clone()];
+    if is_pnp {
+        command = pnp_command(project, &format!("node {entry}")).unwrap_or(command);
+    }
+    Some(Web {
+        command,
+        why: format!("{entry} is there"),
+    })
+}
+
+fn entry(project: &Project) -> Option<String> {
+    let app = &project.app;
+    let main = project
+        .package_json
+        .main()
+        .filter(|main| resolves(app, main))
+        .map(str::to_owned);
+    let known = [
+        "server.js",
+        "server.mjs",
+        "server.cjs",
+        "index.js",
+        "index.mjs",
+        "app.js",
+        "main.js",
+    ];
+    let bun = ["index.ts", "server.ts", "src/index.ts"];
+    let is_bun = project.manager.kind == crate::manager::Kind::Bun;
+    files::first(app, &known[..1])
+        .map(str::to_owned)
+        .or(main)
+        .or_else(|| files::first(app, &known).map(str::to_owned))
+        .or_else(|| files::first(app, &bun).filter(|_| is_bun).map(str::to_owned))
+}
+
+// A script without a package manager before it; none if it must be read by a full shell in npm's manner.
+fn script_command(script: &str) -> Option<Vec<String>> {
+    if let Some(words) = plain_words(script) {
+        return Some(words);
+    }
+    shell_command(script).map(|text| vec!["bash".to_owned(), "-c".to_owned(), text])
+}
+
+// `a && b && c` becomes `a && b && exec c`: c gets the signals. Only of what is surely simple.
+fn shell_command(script: &str) -> Option<String> {
+    let without_and = script.replace("&&", "\u{0}");
+    if script.contains(['\n', ';', '|', '(', ')', '`', '#', '<', '>', '!'])
+        || without_and.contains('&')
+        || script.contains("$(")
+    {
+        return None;
+    }
+    // An operator within quotes is none.
+    let quotes = |text: &str| text.matches(['"', '\'']).count();
+    let (before, last) = script
+        .rsplit_once("&&")
+        .map_or(("", script), |(before, last)| (before, last));
+    if quotes(before) % 2 != 0 {
+        return None;
+    }
+    let last = last.trim();
+    let first = last.split_whitespace().next()?;
+    let builtins = [
+        "cd", "exec", "export", "set", "source", ".", "if", "for", "while", "[", "[[", "{", "eval",
+    ];
+    if builtins.contains(&first) {
+        return None;
+    }
+    let assigns = first
+        .split_once('=')
+        .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    // `exec` takes no assignment before the command, `env` does.
+    let exec = if assigns { "exec env" } else { "exec" };
+    let before = before.trim();
+    Some(if before.is_empty() {
+        format!("{exec} {last}")
+    } else {
+        format!("{before} && {exec} {last}")
+    })
+}
+
+// Node.js learns of Plug'n'Play by its own options, so that Yarn need not run beside the app.
+fn pnp_command(project: &Project, script: &str) -> Option<Vec<String>> {
+    let words = plain_words(script)?;
+    let (first, rest) = words.split_first()?;
+    if first != "node" {
+        return None;
+    }
+    let mut command = vec!["node".to_owned(), "--require".to_owned(), "./.pnp.cjs".to_owned()];
+    if files::exists(&project.app, ".pnp.loader.mjs") {
+        command.extend(["--experimental-loader".to_owned(), "./.pnp.loader.mjs".to_owned()]);
+    }
+    command.extend(rest.iter().cloned());
+    Some(command)
+}
+
+/// Checks that what `node FILE` would start is there after the build.
+pub(crate) fn check(project: &Project, web: &Web) -> Result<()> {
+    let [program, file, ..] = web.command.as_slice() else {
+        return Ok(());
+    };
+    if program != "node" || file.starts_with('-') || resolves(&project.app, file) {
+        return Ok(());
+    }
+    let has_build = project.package_json.script("build").is_some()
+        || project.package_json.script("heroku-postbuild").is_some();
+    let (why, fix) = if has_build {
+        (
+            "The scripts that ran did not make it.",
+            "Does `build` write to another folder, or to a path that .gitignore or tsconfig.json (outDir) decides? Make\n\
+             `build` and `start` agree, commit and push again.",
+        )
+    } else {
+        (
+            "It is not in the source, and package.json has no script `build` that would make it.",
+            "Add a `build` script (as in \"build\": \"tsc\") if the file is compiled, or commit the file, and push again.",
+        )
+    };
+    Err(Failure::new(
+        format!("{file}, which starts the app, is not there"),
+        format!("`start` in package.json is `{}`.\n{why}", web.command.join(" ")),
+        fix,
+    ))
+}
+
+// As `node FILE` looks for it.
+fn resolves(app: &Path, file: &str) -> bool {
+    let path = app.join(file);
+    path.is_file()
+        || ["js", "json", "node", "mjs", "cjs", "ts", "mts"]
+            .iter()
+            .any(|end| app.join(format!("{file}.{end}")).is_file())
+        || (path.is_dir()
+            && (["index.js", "index.json", "index.node"]
+                .iter()
+                .any(|name| path.join(name).is_file())
+                || path.join("package.json").is_file()))
+}
+
+/// A program of `node_modules/.bin` that a process of the image runs, and that pruning took away.
+pub(crate) fn missing_program(project: &Project, full: &Path) -> Option<String> {
+    let start = project
+        .package_json
+        .script("start")
+        .filter(|_| project.procfile.command("web").is_none());
+    let commands = project
+        .procfile
+        .entries
+        .iter()
+        .map(|entry| entry.command.as_str())
+        .chain(start);
+    commands
+        .flat_map(str::split_whitespace)
+        .map(|word| word.trim_matches(['"', '\'', ';', '&']))
+        .filter(|word| !word.is_empty() && !word.contains('/'))
+        .find(|word| {
+            let bin = Path::new("node_modules/.bin").join(word);
+            full.join(&bin).exists() && !project.app.join(&bin).exists()
+        })
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_becomes_a_command_that_gets_the_signals() {
+        for (script, expected) in [
+            ("node server.js", Some("node|server.js")),
+            ("next start", Some("next|start")),
+            ("next start -p $PORT", Some("bash|-c|exec next start -p $PORT")),
+            (
+                "NODE_ENV=production node .",
+                Some("bash|-c|exec env NODE_ENV=production node ."),
+            ),
+            (
+                "prisma migrate deploy && node dist/main",
+                Some("bash|-c|prisma migrate deploy && exec node dist/main"),
+            ),
+            (
+                "cd server && npm start",
+                Some("bash|-c|cd server && exec npm start"),
+            ),
+            ("npm run a & npm run b", None),
+            ("a || b", None),
+            ("node a; node b", None),
+            ("echo 'a && b'", None),
+            ("a && cd b", None),
+        ] {
+            let command = script_command(script).map(|words| words.join("|"));
+            assert_eq!(command.as_deref(), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_found_as_node_finds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        files::write(&dir.path().join("dist/main.js"), "").unwrap();
+        files::write(&dir.path().join("lib/index.js"), "").unwrap();
+        for (file, expected) in [
+            ("dist/main", true),
+            ("dist/main.js", true),
+            ("lib", true),
+            ("dist", false),
+            ("no", false),
+        ] {
+            assert_eq!(resolves(dir.path(), file), expected, "{file}");
+        }
+    }
+}
