@@ -44,12 +44,23 @@ fn profile_dir() -> PathBuf {
     dir.expect("a test lies in target/<profile>/deps").to_owned()
 }
 
+/// What a scenario runs: the server, the command line, and what builds with buildpacks.
+const PACKAGES: [&str; 6] = [
+    "pvdifyd",
+    "pvdify",
+    "pvdify-lifecycle",
+    "pvdify-launcher",
+    "pvdify-buildpack",
+    "pvdify-static-server",
+];
+
 /// `target/<profile>/<name>`, built once by this process so that a scenario never runs a stale one.
 pub(crate) fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let dir = BUILT.get_or_init(|| {
         let dir = profile_dir();
-        let mut args = vec!["build", "--quiet", "-p", "pvdifyd", "-p", "pvdify"];
+        let mut args = vec!["build", "--quiet"];
+        args.extend(PACKAGES.iter().flat_map(|package| ["-p", package]));
         if dir.ends_with("release") {
             args.push("--release");
         }
@@ -59,7 +70,8 @@ pub(crate) fn binary(name: &str) -> PathBuf {
             .status();
         assert!(
             status.is_ok_and(|status| status.success()),
-            "pvdifyd and pvdify don't build"
+            "{} do not build",
+            PACKAGES.join(", ")
         );
         dir
     });

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod buildpacks;
 mod config_release;
 mod dashboard;
 mod deploy_image;

@@ -154,7 +154,9 @@ mod tests {
         assert!(read.env["S"].is_generated && read.env["R"].required && !read.env["O"].required);
         assert_eq!(read.scripts.postdeploy.as_deref(), Some("rake seed"));
         assert_eq!((read.formation["web"].quantity, read.cron.len()), (Some(2), 1));
-        let error = parse(br#"{"buildpacks":[{"url":"../x"}]}"#).unwrap_err().to_string();
+        let error = parse(br#"{"buildpacks":[{"url":"../x"}]}"#)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("absolute folder"), "{error}");
     }
 

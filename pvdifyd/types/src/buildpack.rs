@@ -97,9 +97,14 @@ fn kind(text: &str) -> Result<BuildpackKind, BuildpackNameError> {
     if text.starts_with('/') {
         let clean = !text.split('/').any(|part| part == "..");
         let path = text.to_owned();
-        return clean.then_some(BuildpackKind::Folder { path }).ok_or(BuildpackNameError::Kind);
+        return clean
+            .then_some(BuildpackKind::Folder { path })
+            .ok_or(BuildpackNameError::Kind);
     }
-    if let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {
+    if let Some(rest) = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+    {
         let authority = rest.split(['/', '#', '?']).next().unwrap_or_default();
         if authority.contains('@') {
             return Err(BuildpackNameError::Secret);
@@ -113,7 +118,9 @@ fn kind(text: &str) -> Result<BuildpackKind, BuildpackNameError> {
             None => (text, None),
         };
         let path = url.split('?').next().unwrap_or(url);
-        let packed = [".tgz", ".tar.gz", ".tar", ".cnb"].iter().any(|end| path.ends_with(end));
+        let packed = [".tgz", ".tar.gz", ".tar", ".cnb"]
+            .iter()
+            .any(|end| path.ends_with(end));
         let url = url.to_owned();
         return Ok(if packed && reference.is_none() {
             BuildpackKind::Archive { url }
@@ -121,13 +128,20 @@ fn kind(text: &str) -> Result<BuildpackKind, BuildpackNameError> {
             BuildpackKind::Git { url, reference }
         });
     }
-    let text = text.strip_prefix("urn:cnb:builder:").or_else(|| text.strip_prefix("urn:cnb:registry:")).unwrap_or(text);
+    let text = text
+        .strip_prefix("urn:cnb:builder:")
+        .or_else(|| text.strip_prefix("urn:cnb:registry:"))
+        .unwrap_or(text);
     let (id, version) = match text.split_once('@') {
         Some((id, version)) => (id, Some(version)),
         None => (text, None),
     };
     let good = |part: &str, also: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c)) && !part.starts_with('-')
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+            && !part.starts_with('-')
     };
     if !good(id, "./-_") || id.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(BuildpackNameError::Kind);
@@ -146,7 +160,9 @@ fn is_reference(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && !text.contains("..")
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '+'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '+'))
 }
 
 /// Our buildpack for one of Heroku's.
@@ -182,16 +198,37 @@ mod tests {
         };
         assert_eq!(named("pvdify/go@0.1.0"), id("pvdify/go", Some("0.1.0")));
         assert_eq!(named("heroku/nodejs"), id("pvdify/nodejs", None));
-        assert_eq!(named("urn:cnb:builder:paketo-buildpacks/go"), id("paketo-buildpacks/go", None));
+        assert_eq!(
+            named("urn:cnb:builder:paketo-buildpacks/go"),
+            id("paketo-buildpacks/go", None)
+        );
         let git = |url: &str, reference: Option<&str>| BuildpackKind::Git {
             url: url.to_owned(),
             reference: reference.map(str::to_owned),
         };
         assert_eq!(named("https://h/x/y"), git("https://h/x/y", None));
-        assert_eq!(named("https://h/x.git#v1.2"), git("https://h/x.git", Some("v1.2")));
-        assert_eq!(named("https://h/x.tgz?a=b"), BuildpackKind::Archive { url: "https://h/x.tgz?a=b".into() });
-        assert_eq!(named("docker://h/x:1"), BuildpackKind::Image { image: "h/x:1".into() });
-        assert_eq!(named("/opt/bp"), BuildpackKind::Folder { path: "/opt/bp".into() });
+        assert_eq!(
+            named("https://h/x.git#v1.2"),
+            git("https://h/x.git", Some("v1.2"))
+        );
+        assert_eq!(
+            named("https://h/x.tgz?a=b"),
+            BuildpackKind::Archive {
+                url: "https://h/x.tgz?a=b".into()
+            }
+        );
+        assert_eq!(
+            named("docker://h/x:1"),
+            BuildpackKind::Image {
+                image: "h/x:1".into()
+            }
+        );
+        assert_eq!(
+            named("/opt/bp"),
+            BuildpackKind::Folder {
+                path: "/opt/bp".into()
+            }
+        );
     }
 
     #[test]
@@ -200,7 +237,18 @@ mod tests {
         for text in ["", "a b", "é", &"x".repeat(1001)] {
             assert_eq!(error(text), BuildpackNameError::Text, "{text}");
         }
-        for text in ["../x", "/a/../b", "-x", "a@", "https://", "https://h/x#-b", "https://h/x#a..b", "docker://", "git@h:x", "ftp://h/x"] {
+        for text in [
+            "../x",
+            "/a/../b",
+            "-x",
+            "a@",
+            "https://",
+            "https://h/x#-b",
+            "https://h/x#a..b",
+            "docker://",
+            "git@h:x",
+            "ftp://h/x",
+        ] {
             assert_eq!(error(text), BuildpackNameError::Kind, "{text}");
         }
         assert_eq!(error("https://me:pw@h/x"), BuildpackNameError::Secret);
