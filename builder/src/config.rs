@@ -74,8 +74,6 @@ pub struct Config {
     pub build_env: BTreeMap<String, String>,
     /// The image that buildpack builds run in, in Podman's storage.
     pub build_image: String,
-    /// The image that they put the app's layers on, in Podman's storage.
-    pub run_image: String,
     /// The runtime of build containers, where Podman's own choice does not work on this host.
     pub oci_runtime: Option<String>,
     /// Whose builds these are.

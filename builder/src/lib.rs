@@ -33,7 +33,7 @@ pub mod podman;
 pub mod rebase;
 mod rest;
 mod source;
-mod stack;
+pub mod stack;
 mod sweep;
 
 pub use address::Resolver;
@@ -107,6 +107,7 @@ pub struct Builder {
     work: rest::Work,
     bundle: Arc<OnceCell<Arc<Bundle>>>,
     resolver: Resolver,
+    publishing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Builder {
@@ -121,6 +122,7 @@ impl Builder {
             work: rest::Work::default(),
             bundle: Arc::default(),
             resolver: address::system(),
+            publishing: Arc::default(),
         }
     }
 

@@ -320,7 +320,6 @@ mod tests {
             build_ca: None,
             build_env: BTreeMap::new(),
             build_image: "build".to_owned(),
-            run_image: "run".to_owned(),
             oci_runtime: None,
             installation: "0190a8c0-0000-7000-8000-000000000000".parse().unwrap(),
         };

@@ -27,7 +27,7 @@ use crate::{
     BuildError, Builder, Folder, Request,
     analyze::{analyze, analyzed_toml},
     choose::Wanted,
-    export::{Compression, Export, Exported, Known, Limits, Owner, RunImage, export},
+    export::{Compression, Export, Exported, Known, Limits, Owner, export},
     say,
     source::Source,
 };
@@ -66,7 +66,8 @@ impl Builder {
         }
         let repository = Repository::from(request.app);
         let previous = analyze(&self.store, &repository, app.image().as_ref(), EXEC_ENV).await?;
-        let run_image = self.run_image().await?;
+        self.publish_run_image_at_work().await?;
+        let run_image = self.run_image()?;
         let below = run_image.read(&self.store).await?;
         let analyzed = analyzed_toml(
             previous.as_ref().map(|one| (&repository, one)),
@@ -161,11 +162,6 @@ impl Builder {
             bundle.map_err(BuildError::unavailable)?.map(Arc::new)
         };
         self.bundle.get_or_try_init(install).await.cloned()
-    }
-
-    /// The run image, in the own registry as it is in Podman's storage now.
-    async fn run_image(&self) -> Result<RunImage, BuildError> {
-        crate::stack::publish(&self.podman, &self.config, &self.store).await
     }
 
     fn mounts(

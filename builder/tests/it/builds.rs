@@ -223,10 +223,7 @@ async fn a_bad_source_is_refused_before_anything_runs() {
     let bench = Bench::start().await;
     let good = ("Dockerfile", b"FROM scratch\nCOPY . /\n".as_slice());
     let table: [(Files<'_>, &str); 5] = [
-        (
-            &[],
-            "the source is empty: commit your files and push again",
-        ),
+        (&[], "the source is empty: commit your files and push again"),
         (
             &[("Dockerfile", b"FROM scratch\nRUNN x\n")],
             "Dockerfile line 2: unknown instruction RUNN",

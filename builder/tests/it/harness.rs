@@ -157,7 +157,6 @@ impl Bench {
             programs: PathBuf::new(),
             build_env: std::collections::BTreeMap::new(),
             build_image: "localhost/build:none".to_owned(),
-            run_image: "localhost/run:none".to_owned(),
             oci_runtime: None,
             installation: format!("test{id}").parse().unwrap(),
         };
@@ -174,15 +173,28 @@ impl Bench {
     /// A bench whose Podman has `pvdify/run:trixie`, made of a static busybox.
     pub(crate) async fn with_run_image(change: impl FnOnce(&mut Config)) -> Self {
         let bench = Self::with(change).await;
-        let client = bench.podman.client();
-        let imported = client.request(
-            http::Method::POST,
-            "/libpod/images/import?reference=localhost/pvdify/run:trixie&changes=CMD%20%5B%22%2Fbin%2Fsh%22%5D",
-            http::HeaderMap::new(),
-            pvdify_builder::podman::full_body(run_image()),
-        );
-        imported.await.unwrap();
         bench
+            .import(
+                "localhost/pvdify/run:trixie&changes=CMD%20%5B%22%2Fbin%2Fsh%22%5D",
+                run_image(),
+            )
+            .await;
+        bench
+    }
+
+    /// Makes an image of one layer in Podman's storage.
+    pub(crate) async fn import(&self, name: &str, tar: bytes::Bytes) {
+        let path = format!("/libpod/images/import?reference={name}");
+        let (headers, body) = (http::HeaderMap::new(), pvdify_builder::podman::full_body(tar));
+        let imported = self
+            .podman
+            .client()
+            .request(http::Method::POST, &path, headers, body)
+            .await;
+        // Done when the answer is, not when it begins.
+        http_body_util::BodyExt::collect(imported.unwrap().into_body())
+            .await
+            .unwrap();
     }
 
     pub(crate) fn source(&self, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
@@ -301,7 +313,7 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         .unwrap_or_else(|_| panic!("waited too long until {what}"));
 }
 
-fn append(tar: &mut tar::Builder<impl std::io::Write>, name: &str, content: &[u8]) {
+pub(crate) fn append(tar: &mut tar::Builder<impl std::io::Write>, name: &str, content: &[u8]) {
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(if name.starts_with("bin/") { 0o755 } else { 0o644 });
@@ -313,22 +325,30 @@ fn append(tar: &mut tar::Builder<impl std::io::Write>, name: &str, content: &[u8
 fn run_image() -> bytes::Bytes {
     static IMAGE: OnceLock<bytes::Bytes> = OnceLock::new();
     let pack = || {
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"]
-            .iter()
-            .find_map(|path| std::fs::read(path).ok())
-            .expect("busybox-static is installed");
         let mut tar = tar::Builder::new(Vec::new());
-        append(&mut tar, "bin/busybox", &busybox);
-        for applet in ["sh", "cat", "ls", "sleep", "wget", "seq", "dd", "touch", "false"] {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_size(0);
-            tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
-                .unwrap();
-        }
+        append_busybox(
+            &mut tar,
+            &["sh", "cat", "ls", "sleep", "wget", "seq", "dd", "touch", "false"],
+        );
         tar.into_inner().unwrap().into()
     };
     IMAGE.get_or_init(pack).clone()
+}
+
+/// A static busybox, and links to it under these names.
+pub(crate) fn append_busybox(tar: &mut tar::Builder<impl std::io::Write>, applets: &[&str]) {
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+        .iter()
+        .find_map(|path| std::fs::read(path).ok())
+        .expect("busybox-static is installed");
+    append(tar, "bin/busybox", &busybox);
+    for applet in applets {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
+            .unwrap();
+    }
 }
 
 /// Removes a control group's folder and all below it.

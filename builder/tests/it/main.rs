@@ -10,3 +10,4 @@ mod imports;
 mod interrupted;
 mod layers;
 mod limits;
+mod stack;

@@ -39,8 +39,7 @@ impl BuilderImages {
             build_ca: config.build_ca.clone(),
             build_env: config.build_env.clone(),
             programs: config.programs_dir.clone(),
-            build_image: "localhost/pvdify/build:trixie".to_owned(),
-            run_image: "localhost/pvdify/run:trixie".to_owned(),
+            build_image: pvdify_builder::stack::BUILD_IMAGE.to_owned(),
             oci_runtime: host.runtime.clone(),
             installation: installation.clone(),
         };
