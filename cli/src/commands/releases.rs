@@ -88,7 +88,9 @@ impl Rollback {
         let release = context.client.rollback(&app, &body).await?;
         let to = match release.cause {
             ReleaseCause::Rollback { to } => format!(" to {to}"),
-            ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote => String::new(),
+            ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote | ReleaseCause::Stack => {
+                String::new()
+            }
         };
         output::talk(&format!("Rolling {app} back{to} as {}", release.version));
         let done = format!("Rolled back{to}, released {}", release.version);

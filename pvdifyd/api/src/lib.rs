@@ -15,5 +15,6 @@ pub mod openapi;
 pub mod paths;
 pub mod ps;
 pub mod releases;
+pub mod stack;
 
 pub use error::ErrorBody;

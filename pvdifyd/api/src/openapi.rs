@@ -3,7 +3,7 @@
 //! The table is the contract: the server's tests read it to find endpoints that are not routed, not
 //! documented, or not covered by a test of who may call them.
 
-use crate::{ErrorBody, apps, domains, health, keys, logs, ps, releases};
+use crate::{ErrorBody, apps, domains, health, keys, logs, ps, releases, stack};
 use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, ToSchema,
@@ -113,6 +113,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("get", "/api/v1/keys", "List SSH public keys", Empty, (200, List("SshKey"))),
     endpoint("post", "/api/v1/keys", "Add an SSH public key", One("AddKey"), (201, One("SshKey"))),
     endpoint("delete", "/api/v1/keys/{fingerprint}", "Remove an SSH public key", Empty, (204, Empty)),
+    endpoint("post", "/api/v1/stack/rebase", "Put every app on the newest run image, without a build", Empty, (200, Events("StackEvent"))),
 ];
 
 /// The document.
@@ -266,6 +267,7 @@ fn components() -> Components {
     add::<logs::LogLine>(&mut schemas);
     add::<keys::SshKey>(&mut schemas);
     add::<keys::AddKey>(&mut schemas);
+    add::<stack::StackEvent>(&mut schemas);
     let mut components = Components::new();
     components.schemas = schemas;
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));

@@ -97,6 +97,11 @@ pub fn key(fingerprint: &str) -> String {
         .replace('+', "%2B");
     format!("{API}/keys/{encoded}")
 }
+/// `/api/v1/stack/rebase`: POST, every app on the newest run image; the answer is server-sent events.
+#[must_use]
+pub fn stack_rebase() -> String {
+    format!("{API}/stack/rebase")
+}
 /// `/control/v1/ssh-key`: POST, is this key known?
 #[must_use]
 pub fn control_ssh_key() -> String {
@@ -116,6 +121,11 @@ pub fn control_apps() -> String {
 #[must_use]
 pub fn control_builds(name: &AppName) -> String {
     format!("{CONTROL}/apps/{name}/builds")
+}
+/// `/control/v1/stack/rebase`: POST, the same as [`stack_rebase`]; the answer streams one event a line.
+#[must_use]
+pub fn control_stack_rebase() -> String {
+    format!("{CONTROL}/stack/rebase")
 }
 /// `/control/v1/routes`: GET, a stream of whole route tables.
 #[must_use]

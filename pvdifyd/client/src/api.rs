@@ -1,7 +1,7 @@
 //! Calls of the REST API, one for each endpoint.
 
 use crate::{Client, Error, Result, SseEvents};
-use pvdify_api::{apps, config, domains, health, keys, logs, paths, ps, releases};
+use pvdify_api::{apps, config, domains, health, keys, logs, paths, ps, releases, stack};
 use pvdify_types::{AppName, ConfigKey, Hostname, ReleaseVersion};
 use reqwest::Method;
 
@@ -152,6 +152,15 @@ impl Client {
         version: ReleaseVersion,
     ) -> Result<SseEvents<releases::ReleaseEvent>> {
         let request = self.request(Method::GET, &paths::release_events(name, version))?;
+        Ok(SseEvents::new(self.send(request).await?))
+    }
+
+    /// `POST /stack/rebase`: what came of each app, as it comes.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn rebase_stack(&self) -> Result<SseEvents<stack::StackEvent>> {
+        let request = self.request(Method::POST, &paths::stack_rebase())?;
         Ok(SseEvents::new(self.send(request).await?))
     }
 

@@ -1,7 +1,7 @@
 //! Calls of the control socket.
 
 use crate::{Client, Ndjson, Result};
-use pvdify_api::{control, paths};
+use pvdify_api::{control, paths, stack};
 use pvdify_types::{AppName, RouteTable};
 use reqwest::Method;
 
@@ -58,6 +58,15 @@ impl Client {
             .request(Method::POST, &paths::control_builds(app))?
             .query(query);
         let request = request.header("content-type", "application/x-tar").body(source);
+        Ok(Ndjson::new(self.send(request).await?))
+    }
+
+    /// Puts every app on the newest run image, and gives what came of each as it comes.
+    ///
+    /// # Errors
+    /// When the control plane can't be reached.
+    pub async fn control_rebase_stack(&self) -> Result<Ndjson<stack::StackEvent>> {
+        let request = self.request(Method::POST, &paths::control_stack_rebase())?;
         Ok(Ndjson::new(self.send(request).await?))
     }
 

@@ -21,7 +21,7 @@ pub enum Principal {
         /// How far it reaches.
         scope: Scope,
     },
-    /// git-receiver or the router, over the control socket.
+    /// git-receiver, the router or `pvdifyd stack`, over the control socket.
     ControlPeer,
 }
 
@@ -53,11 +53,13 @@ pub enum Action {
     Push,
     ListLiving,
     FollowRoutes,
+    /// A release of every app; also of the host's administrator, who comes by the control socket.
+    RebaseStack,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -79,6 +81,7 @@ impl Action {
         Self::Push,
         Self::ListLiving,
         Self::FollowRoutes,
+        Self::RebaseStack,
     ];
 
     /// The scope that a token needs; `None`: no token is enough.
@@ -100,7 +103,7 @@ impl Action {
             | Self::ChangeDomains
             | Self::Scale
             | Self::Restart => Some(Scope::Write),
-            Self::ChangeKeys => Some(Scope::Admin),
+            Self::ChangeKeys | Self::RebaseStack => Some(Scope::Admin),
             Self::IdentifyKey | Self::Push | Self::ListLiving | Self::FollowRoutes => None,
         }
     }
@@ -112,6 +115,7 @@ impl Action {
 /// The refusal.
 pub fn decide(principal: &Principal, action: Action) -> Result<()> {
     match (principal, action.scope()) {
+        (Principal::ControlPeer, _) if action == Action::RebaseStack => Ok(()),
         (Principal::ControlPeer, None) | (Principal::LocalDev, Some(_)) => Ok(()),
         (Principal::Token { scope, .. }, Some(needs)) if *scope >= needs => Ok(()),
         (Principal::Token { scope, .. }, Some(needs)) => Err(Error::Scope { needs, has: *scope }),
@@ -189,6 +193,7 @@ mod tests {
         Push: control
         ListLiving: control
         FollowRoutes: control
+        RebaseStack: dev admin control
         "#);
     }
 }

@@ -123,7 +123,10 @@ fn promote(tx: &Tx<'_>, start_time: Duration) -> Result<Vec<(AppId, ReleaseVersi
 fn code_of(reader: &Reader, app: &AppId, release: &Release) -> Result<Option<Code>> {
     let serving = match release.cause {
         ReleaseCause::Config => releases::current(reader, app)?.and_then(|current| current.code),
-        ReleaseCause::Deploy | ReleaseCause::Rollback { .. } | ReleaseCause::Promote => None,
+        ReleaseCause::Deploy
+        | ReleaseCause::Rollback { .. }
+        | ReleaseCause::Promote
+        | ReleaseCause::Stack => None,
     };
     Ok(serving.or_else(|| release.code.clone()))
 }
@@ -159,7 +162,9 @@ fn activate(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion) -> Result<bool> {
     if let Some(current) = releases::current(tx, app)? {
         let left = match candidate.cause {
             ReleaseCause::Rollback { .. } => ReleaseStatus::RolledBack,
-            ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote => ReleaseStatus::Superseded,
+            ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote | ReleaseCause::Stack => {
+                ReleaseStatus::Superseded
+            }
         };
         releases::change(tx, app, current.version, left, now)?;
     }

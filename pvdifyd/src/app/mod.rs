@@ -22,6 +22,7 @@ mod reap;
 mod releases;
 mod rollback;
 mod routes;
+mod stack;
 pub mod tokens;
 mod turns;
 
@@ -139,6 +140,7 @@ struct Inner {
     settings: Settings,
     progress: Hub,
     builds: turns::Turns,
+    rebases: stack::Rebases,
     /// An app was forgotten: whoever waits for one looks again.
     forgotten: Notify,
     closing: CancellationToken,
@@ -165,6 +167,7 @@ impl App {
                 logs: deps.logs,
                 settings: deps.settings,
                 progress: Hub::default(),
+                rebases: stack::Rebases::default(),
                 forgotten: Notify::new(),
                 closing: CancellationToken::new(),
             }),

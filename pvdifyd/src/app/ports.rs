@@ -3,7 +3,7 @@
 //! `boot` gives them the builder crate; tests give them a scripted one.
 
 use async_trait::async_trait;
-use pvdify_types::{AppName, BuildId, ImageName, ImageRef, ProcessType};
+use pvdify_types::{AppName, BuildId, Digest, ImageName, ImageRef, ProcessType};
 use std::{collections::BTreeMap, path::PathBuf};
 use tokio::sync::mpsc;
 
@@ -37,6 +37,15 @@ pub struct BuiltImage {
     pub launcher: bool,
 }
 
+/// The published run image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunImage {
+    /// Of its manifest.
+    pub digest: Digest,
+    /// Whether it was published only now.
+    pub changed: bool,
+}
+
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -59,4 +68,9 @@ pub trait Images: Send + Sync {
     ) -> Result<BuiltImage, ImageError>;
     /// Resolves a name (its tag or digest) once and copies its content into our own registry.
     async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError>;
+    /// Publishes the run image in our own registry, unless it is what is published.
+    async fn publish_run_image(&self) -> Result<RunImage, ImageError>;
+    /// Puts an app's image on the published run image, without a build; the same image when it stands on it
+    /// already. [`ImageError::Refused`] when it has to be deployed anew for that.
+    async fn rebase(&self, app: &AppName, image: &ImageRef) -> Result<ImageRef, ImageError>;
 }

@@ -1,13 +1,13 @@
 //! Gives the use cases the builder crate: the same words on both sides, so this only passes them on.
 
 use crate::{
-    app::ports::{BuildRequest, BuiltImage, ImageError, Images},
+    app::ports::{BuildRequest, BuiltImage, ImageError, Images, RunImage},
     config::Config,
     engine::{podman::RegistryAccess, probe::Limits},
 };
 use async_trait::async_trait;
 use pvdify_builder::{BuildError, Builder, Built, Request};
-use pvdify_types::{AppName, ImageName, InstallationId};
+use pvdify_types::{AppName, ImageName, ImageRef, InstallationId};
 use std::{path::Path, time::Duration};
 use tokio::sync::mpsc;
 
@@ -85,6 +85,22 @@ impl Images for BuilderImages {
 
     async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError> {
         self.0.import(app, image).await.map(pass_on).map_err(explain)
+    }
+
+    async fn publish_run_image(&self) -> Result<RunImage, ImageError> {
+        let published = self.0.publish_run_image().await.map_err(explain)?;
+        Ok(RunImage {
+            digest: published.digest,
+            changed: published.changed,
+        })
+    }
+
+    async fn rebase(&self, app: &AppName, image: &ImageRef) -> Result<ImageRef, ImageError> {
+        let digest = self.0.rebase(app, &image.digest).await.map_err(explain)?;
+        Ok(ImageRef {
+            repository: image.repository.clone(),
+            digest,
+        })
     }
 }
 

@@ -244,6 +244,7 @@ async fn start_control(
             .await;
         ("registry", served.map_err(Failure::from))
     });
+    publish_run_image(builder.clone());
     let garbage = Garbage::new(
         app.clone(),
         blobs,
@@ -311,6 +312,20 @@ async fn start_control(
         ("open streams", Ok(()))
     });
     Ok(())
+}
+
+/// Apps' images stand on what is published; a deploy by Dockerfile works without, so a start does not wait for it.
+fn publish_run_image(builder: pvdify_builder::Builder) {
+    tokio::spawn(async move {
+        match builder.publish_run_image().await {
+            Ok(published) => tracing::info!(
+                digest = %published.digest,
+                changed = published.changed,
+                "the run image of apps is published"
+            ),
+            Err(error) => tracing::warn!(%error, "the run image of apps is not published"),
+        }
+    });
 }
 
 /// Podman's API, found or started, with the runtime that works on this host.

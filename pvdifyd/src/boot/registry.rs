@@ -1,5 +1,6 @@
 //! Who may use the registry: pvdifyd itself with a password of this process alone, and API tokens as the
-//! password of any user. Anybody else, also on loopback, is refused.
+//! password of any user. Anybody else, also on loopback, is refused. The repositories of Pvdify itself are read by
+//! tokens and written by pvdifyd alone: every app stands on what is in them.
 
 use crate::{
     app::{App, Principal, Scope, tokens::Presented},
@@ -7,6 +8,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
+use pvdify_builder::stack::RESERVED_PREFIX;
 use pvdify_registry::{Access, Action, Credentials};
 use std::io;
 use subtle::ConstantTimeEq;
@@ -60,19 +62,40 @@ impl OwnAccess {
     }
 }
 
+/// Whether this would change what is Pvdify's own.
+fn is_reserved(repository: Option<&str>, action: Action) -> bool {
+    action != Action::Pull && repository.is_some_and(|name| name.starts_with(RESERVED_PREFIX))
+}
+
 impl Access for OwnAccess {
     fn allows<'a>(
         &'a self,
         credentials: Option<Credentials<'a>>,
-        _repository: Option<&'a str>,
+        repository: Option<&'a str>,
         action: Action,
     ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             match credentials {
                 None => false,
                 Some(credentials) if self.is_own(credentials) => true,
+                Some(_) if is_reserved(repository, action) => false,
                 Some(credentials) => self.token_allows(credentials.password, action).await,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_pvdifyd_changes_what_apps_stand_on() {
+        for action in [Action::Push, Action::Delete] {
+            assert!(is_reserved(Some("pvdify/run"), action));
+            assert!(!is_reserved(Some("pvdify"), action) && !is_reserved(Some("demo"), action));
+            assert!(!is_reserved(None, action));
+        }
+        assert!(!is_reserved(Some("pvdify/run"), Action::Pull));
     }
 }

@@ -15,6 +15,8 @@
 //! - *A new app under a deleted one's name.* Manifests are kept by digest, whatever their repository is called;
 //!   a repository goes when its name is no app's and nothing in it has a tag any more. Repositories are listed
 //!   before the apps: one that is listed was not made by an app that is not.
+//! - *The run image, and what apps take from it.* What has a tag in a repository of Pvdify's own is kept. An older
+//!   run image goes; those of its layers that an app's image stands on are named by that image's manifest.
 //! - *An image that Podman has and the registry lost.* When a kept image's manifest can't be read, it is not
 //!   known which of Podman's images it is, and Podman's storage is left alone.
 //!
@@ -28,8 +30,9 @@ use plan::Needs;
 use pvdify_builder::{
     Builder,
     podman::{Libpod, PodmanError},
+    stack::RESERVED_PREFIX,
 };
-use pvdify_registry::{Repository, Store};
+use pvdify_registry::{Reference, Repository, Store};
 use pvdify_types::{AppName, Digest, InstallationId};
 use report::{Removed, Reports};
 use serde::Deserialize;
@@ -134,11 +137,31 @@ impl Garbage {
     }
 
     async fn kept(&self) -> Result<Kept, Failure> {
+        let repositories = self.blobs.repositories().await?;
+        let mut digests = self.app.images_in_use(self.settings.keep_images).await?;
+        for repository in &repositories {
+            if repository.as_str().starts_with(RESERVED_PREFIX) {
+                digests.extend(self.tagged(repository).await?);
+            }
+        }
         Ok(Kept {
-            repositories: self.blobs.repositories().await?,
             apps: self.app.app_names().await?,
-            digests: self.app.images_in_use(self.settings.keep_images).await?,
+            repositories,
+            digests,
         })
+    }
+
+    /// What the tags of a repository stand for.
+    async fn tagged(&self, repository: &Repository) -> Result<Vec<Digest>, Failure> {
+        let mut digests = Vec::new();
+        for tag in self.blobs.tags(repository).await? {
+            let manifest = self
+                .blobs
+                .manifest(repository, &Reference::Tag(tag.parse()?))
+                .await?;
+            digests.extend(manifest.map(|manifest| manifest.digest));
+        }
+        Ok(digests)
     }
 
     async fn registry(&self, kept: &Kept, grace: Duration, removed: &mut Removed) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! The control socket: what git-receiver and the router ask. A Unix socket of mode 0600, and the peer's
+//! The control socket: what git-receiver, the router and `pvdifyd stack` ask. A Unix socket of mode 0600, and the peer's
 //! user id must be root's or our own.
 //!
 //! Streams are newline-delimited JSON. They beat, so that both ends notice a dead one: builds with
@@ -26,6 +26,7 @@ use futures_util::{Stream, StreamExt, stream};
 use pvdify_api::control::{
     AuthorisePush, BuildEvent, BuildQuery, IdentifySshKey, LivingApps, PushGrant, RouterReport, SshIdentity,
 };
+use pvdify_api::stack::StackEvent;
 use pvdify_types::{Generation, RouteTable};
 use serde::Serialize;
 use std::{
@@ -53,6 +54,7 @@ pub fn control_router(app: App) -> Router {
         .route("/control/v1/push", post(authorise_push))
         .route("/control/v1/apps", get(living))
         .route("/control/v1/apps/{name}/builds", post(build))
+        .route("/control/v1/stack/rebase", post(rebase_stack))
         .route("/control/v1/routes", get(routes))
         .route("/control/v1/routes/report", post(report))
         .route_layer(from_fn_with_state(app.clone(), check_peer))
@@ -153,6 +155,11 @@ async fn build(
     }
     let events = source.build().await?;
     let beating = with_beat(events, || BuildEvent::KeepAlive).map(|event| line(&event));
+    Ok(ndjson(&app, beating))
+}
+
+async fn rebase_stack(State(app): State<App>, Caller(caller): Caller) -> Answer<Response> {
+    let beating = with_beat(caller.rebase_stack()?, || StackEvent::KeepAlive).map(|event| line(&event));
     Ok(ndjson(&app, beating))
 }
 

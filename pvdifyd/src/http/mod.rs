@@ -21,6 +21,7 @@ mod ps;
 mod releases;
 mod router;
 mod sse;
+mod stack;
 
 pub use control::{bind_control, control_router, serve_control};
 pub use router::api_router;

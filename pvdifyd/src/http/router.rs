@@ -2,7 +2,7 @@
 //! holds the two together.
 
 use super::{
-    HttpSettings, Web, admin_ui, apps, auth, config, domains, health, keys, layers, logs, ps, releases,
+    HttpSettings, Web, admin_ui, apps, auth, config, domains, health, keys, layers, logs, ps, releases, stack,
 };
 use crate::app::App;
 use axum::{
@@ -49,6 +49,7 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
         .route("/api/v1/apps/{name}/logs", get(logs::show))
         .route("/api/v1/keys", get(keys::list).post(keys::add))
         .route("/api/v1/keys/{fingerprint}", delete(keys::remove))
+        .route("/api/v1/stack/rebase", post(stack::rebase))
         .route_layer(from_fn_with_state(web.clone(), auth::authenticate));
 
     let routes = open.merge(guarded).fallback(admin_ui::serve);

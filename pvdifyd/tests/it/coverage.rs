@@ -40,6 +40,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         }
         ("post", "/keys") => (Some(Admin), json!({ "public_key": KEY })),
         ("delete", "/keys/{fingerprint}") => (Some(Admin), Value::Null),
+        ("post", "/stack/rebase") => (Some(Admin), Value::Null),
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@ use pvdify_types::{
 use pvdifyd::{
     app::{
         App, AppDeps, Limits, Scope, Settings,
-        ports::{BuildRequest, BuiltImage, ImageError, Images},
+        ports::{BuildRequest, BuiltImage, ImageError, Images, RunImage},
         tokens,
     },
     http::{self, HttpSettings},
@@ -44,10 +44,12 @@ pub(crate) const FINGERPRINT: &str = "SHA256:wHgjfi37VQLKT36Khw0qcemjr96gwC9G37+
 
 /// Images by the text of the reference or the source:
 /// `bad` is refused, `gate` waits until the test opens the gate, `unhealthy` never becomes ready,
-/// `worker` has a worker too, `port` exposes 3000 and has a health path.
+/// `worker` has a worker too, `port` exposes 3000 and has a health path, `buildpack` stands on the run image.
 pub(crate) struct ScriptedImages {
     gate: watch::Sender<bool>,
     pub(crate) builds: AtomicUsize,
+    /// The published run image's name; none when empty.
+    pub(crate) run_image: watch::Sender<String>,
 }
 
 impl ScriptedImages {
@@ -62,10 +64,11 @@ impl ScriptedImages {
             return Err(ImageError::Refused(format!("{text} is bad\nsecond line")));
         }
         assert!(!text.contains("panic"), "on purpose");
-        let kind = if text.contains("unhealthy") {
-            "unhealthy"
-        } else {
-            "ok"
+        let run_image = self.run_image.borrow().clone();
+        let kind = match text {
+            text if text.contains("unhealthy") => "unhealthy",
+            text if text.contains("buildpack") => &run_image,
+            _ => "ok",
         };
         let digest = hex::encode(Sha256::digest(text));
         let mut processes = BTreeMap::from([(ProcessType::web(), String::new())]);
@@ -99,6 +102,37 @@ impl Images for ScriptedImages {
     }
     async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError> {
         self.image(app, &image.to_string()).await
+    }
+    async fn publish_run_image(&self) -> Result<RunImage, ImageError> {
+        let text = self.run_image.borrow().clone();
+        if text.is_empty() {
+            return Err(ImageError::Unavailable("there is no run image".into()));
+        }
+        let digest = digest(&text).parse().unwrap();
+        Ok(RunImage {
+            digest,
+            changed: true,
+        })
+    }
+    /// An image's repository tells which run image it is on; none of its own: no buildpack built it.
+    async fn rebase(&self, app: &AppName, image: &ImageRef) -> Result<ImageRef, ImageError> {
+        let on = image.repository.rsplit('/').next().unwrap();
+        let run_image = self.run_image.borrow().clone();
+        if on == run_image {
+            return Ok(image.clone());
+        }
+        if !on.starts_with("run") {
+            return Err(ImageError::Refused(format!(
+                "{app}: no buildpack built it. Deploy it again instead"
+            )));
+        }
+        let kind = if run_image.contains("unhealthy") {
+            "unhealthy"
+        } else {
+            &run_image
+        };
+        let digest = digest(&format!("{} on {run_image}", image.digest));
+        Ok(format!("127.0.0.1:5000/{app}/{kind}@{digest}").parse().unwrap())
     }
 }
 
@@ -157,6 +191,7 @@ impl Server {
         let images = Arc::new(ScriptedImages {
             gate: watch::channel(false).0,
             builds: AtomicUsize::new(0),
+            run_image: watch::channel("run-1".to_owned()).0,
         });
         let (handle, ends) = Handle::new();
         let logs = LogStore::open(&root.join("logs")).unwrap();

@@ -14,3 +14,4 @@ mod dashboard;
 mod happy;
 mod harness;
 mod releases;
+mod stack;

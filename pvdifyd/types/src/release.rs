@@ -104,6 +104,8 @@ pub enum ReleaseCause {
     },
     /// The image of another app's release.
     Promote,
+    /// The code of the release before it on a newer run image.
+    Stack,
 }
 
 impl ReleaseCause {
@@ -115,6 +117,7 @@ impl ReleaseCause {
             Self::Config => "config",
             Self::Rollback { .. } => "rollback",
             Self::Promote => "promote",
+            Self::Stack => "stack",
         }
     }
 }

@@ -49,7 +49,8 @@ export type ReleaseCause =
   | { kind: 'deploy' }
   | { kind: 'config' }
   | { kind: 'rollback'; to: number }
-  | { kind: 'promote' };
+  | { kind: 'promote' }
+  | { kind: 'stack' };
 
 export interface Release {
   version: number;

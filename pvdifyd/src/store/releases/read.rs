@@ -137,6 +137,7 @@ fn release(row: &Row<'_>) -> Result<Release> {
             ("deploy", None) => ReleaseCause::Deploy,
             ("config", None) => ReleaseCause::Config,
             ("promote", None) => ReleaseCause::Promote,
+            ("stack", None) => ReleaseCause::Stack,
             ("rollback", Some(to)) => ReleaseCause::Rollback {
                 to: ReleaseVersion(to),
             },

@@ -21,7 +21,7 @@ pub fn insert(tx: &Connection, app: &AppId, new: &New, now: i64) -> Result<Relea
     let version = ReleaseVersion(last).next();
     let rollback_to = match new.cause {
         ReleaseCause::Rollback { to } => Some(to.0),
-        ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote => None,
+        ReleaseCause::Deploy | ReleaseCause::Config | ReleaseCause::Promote | ReleaseCause::Stack => None,
     };
     // The image comes with the status in one row: a pending release without one can't be.
     tx.execute(
