@@ -28,6 +28,32 @@ pub enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// The images that apps are built in and run on
+    #[command(subcommand)]
+    Stack(StackCommand),
+}
+
+/// What can be done with the base images.
+#[derive(Debug, Subcommand)]
+pub enum StackCommand {
+    /// Make the base images in Podman's storage, unless they are there
+    Build(StackArgs),
+    /// Make them anew, of the newest packages, and put every app on them without a build
+    Update(StackArgs),
+    /// Put every app on the newest run image, without a build
+    Rebase,
+}
+
+/// Where base images come from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct StackArgs {
+    /// The image of a Debian or Ubuntu to put the packages on, or "packages" for Debian 13's alone; as before when
+    /// left out
+    #[arg(long, value_name = "IMAGE")]
+    pub from: Option<String>,
+    /// A Debian mirror instead of those of this host's apt
+    #[arg(long, value_name = "URL", env = "PVDIFY_DEBIAN_MIRROR")]
+    pub mirror: Option<String>,
 }
 
 /// What can be done with tokens.

@@ -15,5 +15,6 @@ pub mod garbage;
 pub mod http;
 pub mod logs;
 pub mod reconcile;
+pub mod stack_command;
 pub mod store;
 pub mod tokens_command;

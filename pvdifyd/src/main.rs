@@ -5,7 +5,7 @@ use pvdifyd::{
     args::{Args, Command},
     boot,
     config::Config,
-    doctor, tokens_command,
+    doctor, stack_command, tokens_command,
 };
 use std::process::ExitCode;
 
@@ -42,6 +42,10 @@ async fn run(command: Option<Command>, config: Config) -> ExitCode {
                 print!("{text}");
                 ExitCode::SUCCESS
             }
+            Err(error) => fail(&error),
+        },
+        Some(Command::Stack(command)) => match stack_command::run(command, &config).await {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
     }
