@@ -113,6 +113,8 @@ impl Apt {
             "Debug::NoLocking=1",
             "APT::Sandbox::User=root",
             "Acquire::Languages=none",
+            // What plans print: the digests by which downloads are shared.
+            "Acquire::ForceHash=SHA256",
         ] {
             command = command.hidden_arg("-o").hidden_arg(option);
         }
@@ -158,7 +160,8 @@ impl Apt {
         files::write(&mark, "")
     }
 
-    /// The packages with all they need that the base does not have. `recommends`: also what they recommend.
+    /// The packages with all they need that the base does not have. `recommends`: also what they recommend. One
+    /// that is an absolute path of a `.deb` file is not in the plan itself, only what it needs.
     pub fn plan(&self, packages: &[String], recommends: bool) -> Result<Vec<Planned>> {
         let text = self
             .command("apt-get")
@@ -172,7 +175,48 @@ impl Apt {
             .args(packages)
             .output()
             .map_err(|error| unresolved(error, packages))?;
-        Ok(text.lines().filter_map(planned).collect())
+        let is_here = |line: &&str| {
+            packages
+                .iter()
+                .any(|package| line.starts_with(&format!("'file:{package}'")))
+        };
+        Ok(text
+            .lines()
+            .filter(|line| !is_here(line))
+            .filter_map(planned)
+            .collect())
+    }
+
+    /// A short name for what plans depend on beside the packages asked for: the indexes as they were fetched last,
+    /// and the base.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let of = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            let modified = metadata
+                .modified()
+                .ok()?
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .ok()?;
+            Some(format!("{} {}", modified.as_nanos(), metadata.len()))
+        };
+        let parts = [of(&self.folder.join("updated")), of(&self.status)];
+        files::fingerprint(parts.map(Option::unwrap_or_default))
+    }
+
+    /// The names of all packages that the indexes have, in no order.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let text = self
+            .command("apt-cache")
+            .arg("pkgnames")
+            .output()
+            .map_err(|error| {
+                error.failure_with_tail(
+                    "Can't list Debian packages",
+                    "Push again, or tell the server's administrator.",
+                )
+            })?;
+        Ok(text.lines().map(str::to_owned).collect())
     }
 
     /// Fetches what is planned and unpacks it into `into`.
