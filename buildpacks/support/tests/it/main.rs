@@ -1,5 +1,9 @@
 //! The harness and the layers, by a buildpack that does little.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
+mod deb;
+
 use buildpack_support::{Failure, Result, env, failure, files, layer, output, process, testing::entry};
 use libcnb::{
     Buildpack,
