@@ -150,7 +150,9 @@ fn set_up(context: &BuildContext<NodejsBuildpack>) -> Result<Project> {
         env = toolchain::manager(context, &registry, &downloads, manager, launch)?.apply(&env);
     }
     if key::may_compile(&project)? {
-        env = toolchain::headers(context, &registry, &downloads, &project.node_version)?.apply(&env);
+        let headers = toolchain::headers(context, &registry, &downloads, &project.node_version)?;
+        let manager = (project.manager.kind, project.manager_major());
+        toolchain::use_headers(&headers, &project.node_version, manager, &mut env)?;
     }
     step.done();
     let cache = package_cache(context, &project)?;

@@ -81,12 +81,7 @@ pub(crate) fn install(error: CommandError, project: &Project) -> Failure {
         );
     }
     if says(NETWORK) {
-        return Failure::new(
-            "The registry could not be reached",
-            error.to_string(),
-            "Push again. If it stays, the server needs a proxy, a mirror or a CA for builds (HTTPS_PROXY,\n\
-             npm_config_registry): tell its administrator.",
-        );
+        return unreachable("The dependencies could not be fetched", &error);
     }
     if says(&["ENOSPC", "No space left"]) {
         return disk(&error);
@@ -148,6 +143,9 @@ pub(crate) fn script(error: &CommandError, name: &str, project: &Project) -> Fai
              written the same, upper and lower case too.",
         );
     }
+    if says(NETWORK) {
+        return unreachable(&what, error);
+    }
     let why = format!("`{command}`: {error}");
     Failure::new(
         what,
@@ -157,6 +155,43 @@ pub(crate) fn script(error: &CommandError, name: &str, project: &Project) -> Fai
             project.manager.kind.program()
         ),
     )
+}
+
+// The host is what a person needs to know: it may be Git's or a binary's, not the registry's.
+fn unreachable(what: &str, error: &CommandError) -> Failure {
+    let line = error
+        .tail
+        .iter()
+        .rfind(|line| NETWORK.iter().any(|text| line.contains(text)));
+    let host = line
+        .and_then(|line| host(line))
+        .or_else(|| error.tail.iter().rev().find_map(|line| host(line)));
+    let why = match host {
+        Some(host) => format!("{host} could not be reached from the build."),
+        None => format!("A host could not be reached from the build; the output above names it. {error}"),
+    };
+    Failure::new(
+        what,
+        why,
+        "Push again. If it stays, the server's network does not allow it: its administrator sets a proxy, a mirror\n\
+         or a CA for builds (HTTPS_PROXY, npm_config_registry).",
+    )
+}
+
+// `getaddrinfo ENOTFOUND host`, `https://host/path`.
+fn host(line: &str) -> Option<&str> {
+    let rest = [
+        "getaddrinfo ENOTFOUND ",
+        "getaddrinfo EAI_AGAIN ",
+        "https://",
+        "http://",
+    ]
+    .iter()
+    .find_map(|mark| line.split_once(mark).map(|(_, rest)| rest))?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-')
+        .unwrap_or(rest.len());
+    Some(rest[..end].trim_end_matches('.')).filter(|host| host.contains('.'))
 }
 
 fn disk(error: &CommandError) -> Failure {
@@ -342,13 +377,21 @@ mod tests {
 
     #[test]
     fn no_network() {
-        insta::assert_snapshot!(of_install(Kind::Npm, "npm error code ETIMEDOUT"), @r"
-        The registry could not be reached
+        insta::assert_snapshot!(of_install(Kind::Npm, "npm error getaddrinfo ENOTFOUND git.example.org"), @r"
+        The dependencies could not be fetched
 
-        `x install` ended with status 1.
+        git.example.org could not be reached from the build.
 
-        Push again. If it stays, the server needs a proxy, a mirror or a CA for builds (HTTPS_PROXY,
-        npm_config_registry): tell its administrator.
+        Push again. If it stays, the server's network does not allow it: its administrator sets a proxy, a mirror
+        or a CA for builds (HTTPS_PROXY, npm_config_registry).
+        ");
+        insta::assert_snapshot!(of_script(1, "connect ECONNREFUSED 10.0.0.1:443"), @r"
+        The script `build` failed
+
+        A host could not be reached from the build; the output above names it. `npm run build` ended with status 1.
+
+        Push again. If it stays, the server's network does not allow it: its administrator sets a proxy, a mirror
+        or a CA for builds (HTTPS_PROXY, npm_config_registry).
         ");
     }
 

@@ -10,7 +10,7 @@ use crate::{
 use buildpack_support::{
     Failure, Result, archive,
     download::Downloads,
-    files,
+    env, files,
     layer::{self, Layer, Spec},
     process,
     toolchain::{npm::Registry, npm_arch},
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 type Context = BuildContext<crate::NodejsBuildpack>;
@@ -186,13 +186,13 @@ struct HeadersKey {
     arch: String,
 }
 
-/// The headers, for packages with native code.
+/// The headers, for packages with native code; gives their folder.
 pub(crate) fn headers(
     context: &Context,
     registry: &Registry,
     downloads: &Downloads,
     node: &str,
-) -> Result<Layer> {
+) -> Result<PathBuf> {
     let spec = Spec {
         name: layer_name!("node-headers"),
         title: &format!("Headers of Node.js {node}"),
@@ -203,7 +203,7 @@ pub(crate) fn headers(
             arch: npm_arch().to_owned(),
         },
     };
-    layer::keyed(context, &spec, |path| {
+    let layer = layer::keyed(context, &spec, |path| {
         // Not `include`: that would be put before every compiler's own headers.
         let folder = path.join("nodedir");
         let package = format!("node-linux-{}", npm_arch());
@@ -213,15 +213,36 @@ pub(crate) fn headers(
             &folder,
             &["*/bin", "*/CHANGELOG.md", "*/share"],
         )?;
-        let mut env = LayerEnv::new();
-        env.insert(
-            Scope::Build,
-            ModificationBehavior::Override,
-            "npm_config_nodedir",
-            &folder,
-        );
-        Ok(env)
-    })
+        // So marked, it is what node-gyp would have fetched by itself.
+        files::write(&folder.join("installVersion"), "11\n")?;
+        Ok(LayerEnv::new())
+    })?;
+    Ok(layer.path.join("nodedir"))
+}
+
+/// Makes node-gyp find the headers instead of fetching them.
+pub(crate) fn use_headers(
+    folder: &Path,
+    node: &str,
+    (manager, version): (Kind, u64),
+    env: &mut Env,
+) -> Result<()> {
+    // npm 11 warns of settings that it does not know itself, and hands this one on.
+    let name = match (manager, version) {
+        (Kind::Npm, 11..) => "npm_package_config_node_gyp_nodedir",
+        _ => "npm_config_nodedir",
+    };
+    env.insert(name, folder);
+    // For older copies of node-gyp, which packages bring themselves: their own cache.
+    if let Some(home) = env::value(env, "HOME") {
+        let place = Path::new(&home).join(".cache/node-gyp").join(node);
+        if !place.exists() {
+            files::make_dir(place.parent().unwrap_or(&place))?;
+            files::remove(&place)?;
+            symlink(folder, &place).map_err(|error| Failure::io("write", &place, &error))?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
