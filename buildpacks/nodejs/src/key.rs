@@ -188,3 +188,92 @@ pub(crate) fn is_plug_and_play(project: &Project) -> Result<bool> {
     };
     Ok(setting.is_none_or(|linker| linker == "pnp"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manager::{Kind, Manager};
+    use buildpack_support::procfile::Procfile;
+
+    fn project(tree: &[(&str, &str)], env: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in tree {
+            files::write(&dir.path().join(name), text).unwrap();
+        }
+        let mut variables = Env::new();
+        for (name, value) in env {
+            variables.insert(name, value);
+        }
+        let project = Project {
+            app: dir.path().to_owned(),
+            package_json: PackageJson::of(dir.path()).unwrap().unwrap_or_default(),
+            procfile: Procfile::default(),
+            manager: Manager {
+                kind: Kind::Npm,
+                version: None,
+                line: None,
+                from: String::new(),
+                lockfile: files::first(dir.path(), Kind::Npm.lockfiles()),
+                vendored: None,
+            },
+            manager_version: "11.0.0".into(),
+            node_version: "24.1.0".into(),
+            env: variables,
+            is_helper: false,
+            launch: true,
+        };
+        (dir, project)
+    }
+
+    #[test]
+    fn the_key_changes_with_what_an_install_depends_on_and_only_then() {
+        let (dir, mut base) = project(
+            &[
+                ("package.json", r#"{"workspaces":["a"]}"#),
+                ("package-lock.json", "1"),
+                ("a/package.json", "{}"),
+            ],
+            &[],
+        );
+        let first = of(&base).unwrap();
+        let after = |name: &str, text: &str| {
+            let before = std::fs::read(dir.path().join(name)).ok();
+            files::write(&dir.path().join(name), text).unwrap();
+            let key = of(&base).unwrap();
+            match before {
+                Some(bytes) => files::write(&dir.path().join(name), bytes).unwrap(),
+                None => files::remove(&dir.path().join(name)).unwrap(),
+            }
+            key
+        };
+        for (name, text) in [
+            ("package-lock.json", "2"),
+            ("a/package.json", r#"{"dependencies":{"x":"1"}}"#),
+            (".npmrc", "legacy-peer-deps=true"),
+            ("patches/x.patch", "+"),
+        ] {
+            assert_ne!(after(name, text), first, "{name}");
+        }
+        for (name, text) in [
+            ("server.js", "x"),
+            ("a/index.js", "x"),
+            ("a/package.json", r#"{"description":"x"}"#),
+        ] {
+            assert_eq!(after(name, text), first, "{name}");
+        }
+        base.env
+            .insert("npm_config_cache", "/elsewhere")
+            .insert("HOME", "/x");
+        assert_eq!(of(&base).unwrap(), first);
+        base.env.insert("npm_config_legacy_peer_deps", "true");
+        assert_ne!(of(&base).unwrap(), first);
+    }
+
+    #[test]
+    fn native_code_shows_in_the_lockfile() {
+        let (_dir, plain) = project(&[("package-lock.json", r#"{"packages":{}}"#)], &[]);
+        assert!(!may_compile(&plain).unwrap());
+        let (_dir, native) = project(&[("package-lock.json", r#"{"hasInstallScript": true}"#)], &[]);
+        assert!(may_compile(&native).unwrap());
+    }
+}

@@ -36,6 +36,7 @@ use buildpack_support::{
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{
+        build_plan::BuildPlanBuilder,
         launch::{LaunchBuilder, Process},
         layer_name, process_type,
     },
@@ -46,6 +47,9 @@ use std::path::PathBuf;
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
+
+/// A later buildpack that requires this serves what the app's build makes: nothing of Node.js is in the image.
+const FRONT_END: &str = "pvdify/front-end";
 
 /// The buildpack.
 #[derive(Debug)]
@@ -60,7 +64,9 @@ impl libcnb::Buildpack for NodejsBuildpack {
         match role::role(&context.app_dir)? {
             Some((_, why)) => {
                 output::reason(why);
-                DetectResultBuilder::pass().build()
+                // With or without a later buildpack that asks for it.
+                let plan = BuildPlanBuilder::new().provides(FRONT_END).or().build();
+                DetectResultBuilder::pass().build_plan(plan).build()
             }
             None => DetectResultBuilder::fail().build(),
         }
@@ -128,7 +134,12 @@ fn set_up(context: &BuildContext<NodejsBuildpack>) -> Result<Project> {
         is_helper,
         launch: true,
     };
-    project.launch = runs_in_the_image(&project);
+    let is_front_end = context
+        .buildpack_plan
+        .entries
+        .iter()
+        .any(|entry| entry.name == FRONT_END);
+    project.launch = !is_front_end && runs_in_the_image(&project);
     warn_of_no_lockfile(&project);
 
     let step = output::step("Installing tools");
@@ -238,7 +249,7 @@ fn web_process(project: &Project, is_pnp: bool) -> Result<Option<Process>> {
         return Ok(None);
     }
     let Some(web) = start::web(project, is_pnp) else {
-        if project.procfile.entries.is_empty() && !project.is_helper {
+        if project.procfile.entries.is_empty() {
             output::warning(
                 "Nothing says how to start the app: package.json has no script `start`, there is no server.js,\n\
                  and no Procfile. Add \"start\": \"node FILE\" to the scripts in package.json.",

@@ -112,6 +112,13 @@ fn with_scripts(context: &Context, project: &Project) -> Result<()> {
     steps::restore_caches(context, project)?;
     steps::build(project)?;
     steps::keep_caches(context, project)?;
+    if !project.launch && !project.is_helper {
+        // What the build made is all that the image gets.
+        for folder in &folders {
+            files::remove(&app.join(folder))?;
+        }
+        return steps::cleanup(project);
+    }
     let made = tree::difference(app, &full, &folders)?;
     forget_stale(context, &all.path, &made)?;
 

@@ -71,6 +71,7 @@ pub struct App {
     root: tempfile::TempDir,
     entry: String,
     env: Env,
+    required: Vec<String>,
 }
 
 /// How a phase ended.
@@ -99,6 +100,7 @@ impl App {
             root,
             entry,
             env: host_env(),
+            required: Vec::new(),
         }
     }
 
@@ -159,6 +161,13 @@ impl App {
         self
     }
 
+    /// What a later buildpack of the group requires: an entry of the build's plan.
+    #[must_use]
+    pub fn required(mut self, name: &str) -> Self {
+        self.required.push(name.to_owned());
+        self
+    }
+
     /// Runs `bin/detect`.
     #[must_use]
     pub fn detect(&self) -> Outcome {
@@ -178,7 +187,12 @@ impl App {
     pub fn build(&self) -> Outcome {
         self.restore();
         let plan = self.root.path().join("build-plan.toml");
-        fs::write(&plan, "").expect("a file can be written");
+        let entries: String = self
+            .required
+            .iter()
+            .map(|name| format!("[[entries]]\nname = \"{name}\"\n"))
+            .collect();
+        fs::write(&plan, entries).expect("a file can be written");
         self.phase(&[
             "build".into(),
             self.layers(),

@@ -148,3 +148,21 @@ fn the_image_has_no_headers_and_sizes_itself() {
     );
     assert_eq!(env.get_string_lossy("NODE_ENV").unwrap(), "production");
 }
+
+#[test]
+fn of_a_front_end_that_another_serves_nothing_is_in_the_image() {
+    let app =
+        sample("npm", r#""build":"semver 1.2.3 > built.txt","start":"vite""#).required("pvdify/front-end");
+    assert_eq!(app.detect().passed().stdout, "package.json is there\n");
+    insta::assert_snapshot!(app.plan(), @r#"
+    [[or]]
+
+    [[provides]]
+    name = "pvdify/front-end"
+    "#);
+    app.build().passed();
+    assert_eq!(app.layer_types("node"), [true, true, false]);
+    assert!(!app.layer("modules").exists() && !app.dir().join("node_modules").exists());
+    assert!(app.dir().join("built.txt").exists());
+    assert_eq!(app.process("web"), None);
+}
