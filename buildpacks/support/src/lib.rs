@@ -12,6 +12,7 @@ pub mod download;
 pub mod env;
 pub mod failure;
 pub mod files;
+pub mod fingerprint;
 pub mod layer;
 pub mod output;
 pub mod process;
