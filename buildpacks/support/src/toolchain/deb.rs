@@ -24,8 +24,8 @@ use std::{
 };
 
 // The list of the run image's packages (dpkg's status file), put into the build image when both are made.
-const RUN_STATUS: &str = "/usr/share/pvdify/run-image.dpkg-status";
-const BUILD_STATUS: &str = "/var/lib/dpkg/status";
+pub(super) const RUN_STATUS: &str = "/usr/share/pvdify/run-image.dpkg-status";
+pub(super) const BUILD_STATUS: &str = "/var/lib/dpkg/status";
 const FRESH: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// What the packages come on top of.
@@ -365,7 +365,7 @@ fn unresolved(error: CommandError, packages: &[String]) -> Failure {
 }
 
 /// Makes absolute links that point to an unpacked file relative: the layer is not at `/`.
-fn relocate(root: &Path) -> io::Result<()> {
+pub(super) fn relocate(root: &Path) -> io::Result<()> {
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {

@@ -4,6 +4,7 @@
 
 pub mod deb;
 mod index;
+pub mod installed;
 pub mod npm;
 pub mod pypi;
 
