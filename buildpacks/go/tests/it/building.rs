@@ -172,12 +172,12 @@ fn hooks_run_before_and_after() {
         built.stdout
     );
     assert!(app.dir().join("made.go").exists());
-    insta::assert_snapshot!(built.stderr, @r"
+    insta::assert_snapshot!(built.stderr.trim(), @r"
     !     bin/go-post-compile failed
-    !
-    !     `go-post-compile` ended with status 3.
-    !
-    !     Its output is above. Correct it, commit and push again.
+     !
+     !     `go-post-compile` ended with status 3.
+     !
+     !     Its output is above. Correct it, commit and push again.
     ");
 }
 
@@ -188,14 +188,14 @@ fn code_that_does_not_compile_is_told_with_its_line() {
         .file("main.go", "package main\n\nfunc main() { missing() }\n");
     let built = app.build();
     assert_eq!(built.code, 1);
-    insta::assert_snapshot!(built.stderr, @r"
+    insta::assert_snapshot!(built.stderr.trim(), @r"
     !     The app does not compile
-    !
-    !     `go build -tags=heroku x` ended with status 1.
-    !       # x
-    !       ./main.go:3:15: undefined: missing
-    !
-    !     The lines above name the file and line. Does `go build ./...` succeed where you work, with all files committed?
+     !
+     !     `go build -tags=heroku x` ended with status 1.
+     !       # x
+     !       ./main.go:3:15: undefined: missing
+     !
+     !     The lines above name the file and line. Does `go build ./...` succeed where you work, with all files committed?
     ");
 }
 
