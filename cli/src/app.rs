@@ -31,6 +31,8 @@ pub(crate) enum Rest {
     Version,
     /// Exactly one thing: a name is there when there are two.
     One,
+    /// Buildpacks, any number: what can be a name, and so has no `/`, is one.
+    Buildpacks,
     /// Config keys, any number: a name is there when there are two or more and the first can be a name.
     Keys,
 }
@@ -42,7 +44,7 @@ impl Rest {
             return (None, args);
         };
         let named = match self {
-            Self::Pairs => looks_like_name(first),
+            Self::Pairs | Self::Buildpacks => looks_like_name(first),
             Self::Version => !rest.is_empty() || first.parse::<ReleaseVersion>().is_err(),
             Self::One => !rest.is_empty(),
             // `-a demo foo bar` means two keys: who gave the flag did not mean a second name.

@@ -6,7 +6,7 @@
 use crate::{
     api::Connection,
     app::Sources,
-    commands::{apps, config, deploy, domains, git, keys, logs, ps, releases},
+    commands::{apps, buildpacks, config, deploy, domains, git, keys, logs, ps, releases},
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
@@ -84,6 +84,11 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "domains",
             "domains:add",
             "domains:remove",
+            "buildpacks",
+            "buildpacks:set",
+            "buildpacks:add",
+            "buildpacks:remove",
+            "buildpacks:clear",
         ],
     ),
     ("Run", &["ps", "ps:scale", "ps:restart", "logs"]),
@@ -98,7 +103,7 @@ fn grouped(command: &clap::Command) -> String {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             list.push_str(&format!(
-                "  {name:<15} {}\n",
+                "  {name:<17} {}\n",
                 about.map(ToString::to_string).unwrap_or_default()
             ));
         }
@@ -146,6 +151,15 @@ pub(crate) enum Command {
     DomainsAdd(domains::Add),
     #[command(name = "domains:remove")]
     DomainsRemove(domains::Remove),
+    Buildpacks(buildpacks::List),
+    #[command(name = "buildpacks:set")]
+    BuildpacksSet(buildpacks::Set),
+    #[command(name = "buildpacks:add")]
+    BuildpacksAdd(buildpacks::Add),
+    #[command(name = "buildpacks:remove")]
+    BuildpacksRemove(buildpacks::Remove),
+    #[command(name = "buildpacks:clear")]
+    BuildpacksClear(buildpacks::Clear),
     Ps(ps::List),
     #[command(name = "ps:scale")]
     PsScale(ps::Scale),

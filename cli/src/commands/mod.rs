@@ -1,6 +1,7 @@
 //! The commands, a file for each family: what it takes, and what it does.
 
 pub(crate) mod apps;
+pub(crate) mod buildpacks;
 pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod domains;
@@ -69,6 +70,11 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::Domains(args) => args.run(context).await,
         Command::DomainsAdd(args) => args.run(context).await,
         Command::DomainsRemove(args) => args.run(context).await,
+        Command::Buildpacks(args) => args.run(context).await,
+        Command::BuildpacksSet(args) => args.run(context).await,
+        Command::BuildpacksAdd(args) => args.run(context).await,
+        Command::BuildpacksRemove(args) => args.run(context).await,
+        Command::BuildpacksClear(args) => args.run(context).await,
         Command::Ps(args) => args.run(context).await,
         Command::PsScale(args) => args.run(context).await,
         Command::PsRestart(args) => args.run(context).await,

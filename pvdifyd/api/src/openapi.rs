@@ -3,7 +3,7 @@
 //! The table is the contract: the server's tests read it to find endpoints that are not routed, not
 //! documented, or not covered by a test of who may call them.
 
-use crate::{ErrorBody, apps, domains, health, keys, logs, ps, releases, stack};
+use crate::{ErrorBody, apps, buildpacks, domains, health, keys, logs, ps, releases, stack};
 use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, ToSchema,
@@ -106,6 +106,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("get", "/api/v1/apps/{name}/domains", "List domains, the app's own first", Empty, (200, List("Domain"))),
     endpoint("post", "/api/v1/apps/{name}/domains", "Add a domain", One("AddDomain"), (201, One("Domain"))),
     endpoint("delete", "/api/v1/apps/{name}/domains/{domain}", "Remove a domain", Empty, (204, Empty)),
+    endpoint("get", "/api/v1/apps/{name}/buildpacks", "See the buildpacks that an app was given", Empty, (200, One("Buildpacks"))),
+    endpoint("put", "/api/v1/apps/{name}/buildpacks", "Give an app these buildpacks from its next build on; none: as the source says", One("SetBuildpacks"), (200, One("Buildpacks"))),
     endpoint("get", "/api/v1/apps/{name}/ps", "List the processes of the current release", Empty, (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/scale", "Set how many instances run; makes no release", One("Scale"), (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace every instance", Empty, (200, List("Process"))),
@@ -262,6 +264,8 @@ fn components() -> Components {
     add::<releases::ReleaseEvent>(&mut schemas);
     add::<domains::Domain>(&mut schemas);
     add::<domains::AddDomain>(&mut schemas);
+    add::<buildpacks::Buildpacks>(&mut schemas);
+    add::<buildpacks::SetBuildpacks>(&mut schemas);
     add::<ps::Process>(&mut schemas);
     add::<ps::Scale>(&mut schemas);
     add::<logs::LogLine>(&mut schemas);

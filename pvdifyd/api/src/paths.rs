@@ -63,6 +63,11 @@ pub fn domains(name: &AppName) -> String {
 pub fn domain(name: &AppName, domain: &Hostname) -> String {
     format!("{API}/apps/{name}/domains/{domain}")
 }
+/// `/api/v1/apps/{name}/buildpacks`
+#[must_use]
+pub fn buildpacks(name: &AppName) -> String {
+    format!("{API}/apps/{name}/buildpacks")
+}
 /// `/api/v1/apps/{name}/ps`
 #[must_use]
 pub fn ps(name: &AppName) -> String {

@@ -1,7 +1,7 @@
 //! Calls of the REST API, one for each endpoint.
 
 use crate::{Client, Error, Result, SseEvents};
-use pvdify_api::{apps, config, domains, health, keys, logs, paths, ps, releases, stack};
+use pvdify_api::{apps, buildpacks, config, domains, health, keys, logs, paths, ps, releases, stack};
 use pvdify_types::{AppName, ConfigKey, Hostname, ReleaseVersion};
 use reqwest::Method;
 
@@ -60,6 +60,10 @@ impl Client {
         domains(name: &AppName) -> Vec<domains::Domain> = GET paths::domains(name));
     call!(/// `POST /apps/{name}/domains`.
         add_domain(name: &AppName, body: &domains::AddDomain) -> domains::Domain = POST paths::domains(name), body);
+    call!(/// `GET /apps/{name}/buildpacks`.
+        buildpacks(name: &AppName) -> buildpacks::Buildpacks = GET paths::buildpacks(name));
+    call!(/// `PUT /apps/{name}/buildpacks`: these in place of all before.
+        set_buildpacks(name: &AppName, body: &buildpacks::SetBuildpacks) -> buildpacks::Buildpacks = PUT paths::buildpacks(name), body);
     call!(/// `GET /apps/{name}/ps`.
         ps(name: &AppName) -> Vec<ps::Process> = GET paths::ps(name));
     call!(/// `POST /apps/{name}/ps/scale`.

@@ -41,6 +41,10 @@ pub enum Action {
     ChangeConfig,
     ReadDomains,
     ChangeDomains,
+    ReadBuildpacks,
+    ChangeBuildpacks,
+    /// A buildpack in a folder of the server: the build of an app then sees what is in it.
+    UseServerFolders,
     ReadProcesses,
     Scale,
     Restart,
@@ -59,7 +63,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -71,6 +75,9 @@ impl Action {
         Self::ChangeConfig,
         Self::ReadDomains,
         Self::ChangeDomains,
+        Self::ReadBuildpacks,
+        Self::ChangeBuildpacks,
+        Self::UseServerFolders,
         Self::ReadProcesses,
         Self::Scale,
         Self::Restart,
@@ -90,6 +97,7 @@ impl Action {
             Self::ReadApps
             | Self::ReadReleases
             | Self::ReadDomains
+            | Self::ReadBuildpacks
             | Self::ReadProcesses
             | Self::ReadLogs
             | Self::ReadKeys => Some(Scope::Read),
@@ -101,9 +109,10 @@ impl Action {
             | Self::ReadConfig
             | Self::ChangeConfig
             | Self::ChangeDomains
+            | Self::ChangeBuildpacks
             | Self::Scale
             | Self::Restart => Some(Scope::Write),
-            Self::ChangeKeys | Self::RebaseStack => Some(Scope::Admin),
+            Self::ChangeKeys | Self::RebaseStack | Self::UseServerFolders => Some(Scope::Admin),
             Self::IdentifyKey | Self::Push | Self::ListLiving | Self::FollowRoutes => None,
         }
     }
@@ -183,6 +192,9 @@ mod tests {
         ChangeConfig: dev write admin
         ReadDomains: dev read write admin
         ChangeDomains: dev write admin
+        ReadBuildpacks: dev read write admin
+        ChangeBuildpacks: dev write admin
+        UseServerFolders: dev admin
         ReadProcesses: dev read write admin
         Scale: dev write admin
         Restart: dev write admin

@@ -15,7 +15,7 @@ use super::{
     turns::Ticket,
 };
 use crate::store::{
-    self, apps,
+    self, apps, buildpacks,
     builds::{self, Outcome},
     releases::{self, New},
 };
@@ -165,11 +165,19 @@ impl App {
             }
         }
         .expect("the slots are never closed");
+        let id = job.ticket.id.clone();
+        // Those of now: the turn may have been long in coming.
+        let buildpacks = self
+            .store()
+            .read(move |reader| Ok::<_, Error>(buildpacks::list(reader, &id)?))
+            .await
+            .map_err(|error| error.to_string())?;
         let request = BuildRequest {
             app: job.name.clone(),
             build: job.build.clone(),
             source: job.spool.0.clone(),
             commit: job.commit.clone(),
+            buildpacks,
         };
         let (sender, mut lines) = mpsc::channel(256);
         let limit = self.settings().limits.build_time;

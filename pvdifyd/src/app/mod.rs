@@ -6,6 +6,7 @@
 
 mod apps;
 pub mod authorise;
+mod buildpacks;
 mod builds;
 mod config;
 mod control_state;

@@ -3,7 +3,7 @@
 //! `boot` gives them the builder crate; tests give them a scripted one.
 
 use async_trait::async_trait;
-use pvdify_types::{AppName, BuildId, Digest, ImageName, ImageRef, ProcessType};
+use pvdify_types::{AppName, BuildId, BuildpackName, Digest, ImageName, ImageRef, ProcessType};
 use std::{collections::BTreeMap, path::PathBuf};
 use tokio::sync::mpsc;
 
@@ -18,6 +18,8 @@ pub struct BuildRequest {
     pub source: PathBuf,
     /// The commit that it is of.
     pub commit: String,
+    /// The buildpacks that the app was given; none: as the source says, or as detected.
+    pub buildpacks: Vec<BuildpackName>,
 }
 
 /// What a build or an import gives.

@@ -77,7 +77,7 @@ impl Images for BuilderImages {
             build: &request.build,
             source: &request.source,
             commit: Some(&request.commit),
-            buildpacks: &[],
+            buildpacks: &request.buildpacks,
         };
         let built = self.0.build(request, output).await;
         built.map(pass_on).map_err(explain)

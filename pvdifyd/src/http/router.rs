@@ -2,7 +2,8 @@
 //! holds the two together.
 
 use super::{
-    HttpSettings, Web, admin_ui, apps, auth, config, domains, health, keys, layers, logs, ps, releases, stack,
+    HttpSettings, Web, admin_ui, apps, auth, buildpacks, config, domains, health, keys, layers, logs, ps,
+    releases, stack,
 };
 use crate::app::App;
 use axum::{
@@ -43,6 +44,10 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
             get(domains::list).post(domains::add),
         )
         .route("/api/v1/apps/{name}/domains/{domain}", delete(domains::remove))
+        .route(
+            "/api/v1/apps/{name}/buildpacks",
+            get(buildpacks::show).put(buildpacks::set),
+        )
         .route("/api/v1/apps/{name}/ps", get(ps::list))
         .route("/api/v1/apps/{name}/ps/scale", post(ps::scale))
         .route("/api/v1/apps/{name}/ps/restart", post(ps::restart))

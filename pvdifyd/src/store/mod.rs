@@ -10,6 +10,7 @@
 //! [`Store::write`].
 
 pub mod apps;
+pub mod buildpacks;
 pub mod builds;
 mod column;
 pub mod config_vars;

@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0001_initial.sql")),
     M::up(include_str!("../../migrations/0002_launcher.sql")),
     M::up(include_str!("../../migrations/0003_stack_releases.sql")),
+    M::up(include_str!("../../migrations/0004_buildpacks.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

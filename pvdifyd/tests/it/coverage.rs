@@ -23,6 +23,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             | "/apps/{name}/releases/{version}"
             | "/apps/{name}/releases/{version}/events"
             | "/apps/{name}/domains"
+            | "/apps/{name}/buildpacks"
             | "/apps/{name}/ps"
             | "/apps/{name}/logs"
             | "/keys",
@@ -33,6 +34,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         ("post", "/apps/{name}/rollback") => (Some(Write), json!({"version": 1})),
         ("put", "/apps/{name}/config") => (Some(Write), json!({"B": "2"})),
         ("post", "/apps/{name}/domains") => (Some(Write), json!({"domain": "new.example.com"})),
+        ("put", "/apps/{name}/buildpacks") => (Some(Write), json!({"buildpacks": ["pvdify/go"]})),
         ("post", "/apps/{name}/ps/scale") => (Some(Write), json!({"processes": {"web": 2}})),
         ("post", "/apps/{name}/ps/restart") => (Some(Write), json!({})),
         ("delete", "/apps/{name}" | "/apps/{name}/config/{key}" | "/apps/{name}/domains/{domain}") => {

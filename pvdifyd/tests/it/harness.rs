@@ -98,6 +98,13 @@ impl Images for ScriptedImages {
         self.builds.fetch_add(1, Ordering::SeqCst);
         let source = std::fs::read_to_string(&request.source).unwrap();
         output.send(format!("-----> Building {source}")).await.unwrap();
+        if !request.buildpacks.is_empty() {
+            let names: Vec<_> = request.buildpacks.iter().map(ToString::to_string).collect();
+            output
+                .send(format!("       with {}", names.join(" ")))
+                .await
+                .unwrap();
+        }
         self.image(&request.app, &source).await
     }
     async fn import(&self, app: &AppName, image: &ImageName) -> Result<BuiltImage, ImageError> {
