@@ -196,16 +196,11 @@ fn package_cache(context: &BuildContext<NodejsBuildpack>, project: &Project) -> 
 }
 
 fn runs_in_the_image(project: &Project) -> bool {
-    if project.is_helper {
-        return role::other(&project.app) == Some("Ruby")
-            || ["node", "npm", "npx", "yarn", "pnpm", "bun"]
-                .iter()
-                .any(|program| project.runs(program));
-    }
-    !project.procfile.entries.is_empty()
-        || project.package_json.main().is_some()
-        || start::web(project, false).is_some()
-        || project.package_json.script("build").is_none()
+    !project.is_helper
+        || role::other(&project.app) == Some("Ruby")
+        || ["node", "npm", "npx", "yarn", "pnpm", "bun"]
+            .iter()
+            .any(|program| project.runs(program))
 }
 
 fn starts_with_bun(project: &Project) -> bool {

@@ -76,6 +76,13 @@ impl PackageJson {
         })
     }
 
+    /// Whether a dependency of any kind has this name.
+    pub(crate) fn depends_on(&self, name: &str) -> bool {
+        ["dependencies", "devDependencies", "optionalDependencies"]
+            .iter()
+            .any(|field| self.root.get(*field).is_some_and(|map| map.get(name).is_some()))
+    }
+
     /// Dependencies that are paths in the app (`file:lib`).
     pub(crate) fn local_paths(&self) -> Vec<&str> {
         ["dependencies", "devDependencies", "optionalDependencies"]

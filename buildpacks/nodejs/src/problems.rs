@@ -33,12 +33,7 @@ pub(crate) fn install(error: CommandError, project: &Project) -> Failure {
         );
     }
     if says(NATIVE) {
-        return Failure::new(
-            "A package with native code could not be compiled",
-            format!("The compiler's output is above. It was built for Node.js {node}."),
-            "Often a newer version of the package has a ready program for this Node.js: update it, or ask for an\n\
-             older Node.js in engines.node. If a C library is missing, name its -dev package in an Aptfile.",
-        );
+        return native(&error, node);
     }
     if says(AUTH) {
         return Failure::new(
@@ -155,6 +150,38 @@ pub(crate) fn script(error: &CommandError, name: &str, project: &Project) -> Fai
             project.manager.kind.program()
         ),
     )
+}
+
+fn native(error: &CommandError, node: &str) -> Failure {
+    let what = "A package with native code could not be compiled";
+    if let Some(library) = error.tail.iter().find_map(|line| missing_library(line)) {
+        return Failure::new(
+            what,
+            format!("The C library {library} is not in the build image."),
+            "Name the Debian packages that have it in an Aptfile, one in each line (lib...-dev for the build, the library\n\
+             itself for running), commit it and push again.",
+        );
+    }
+    Failure::new(
+        what,
+        format!("The compiler's output is above. It was built for Node.js {node}."),
+        "Often a newer version of the package has a ready program for this Node.js: update it, or ask for an\n\
+         older Node.js in engines.node. If a C library is missing, name its -dev package in an Aptfile.",
+    )
+}
+
+// `Package pixman-1 was not found`, `Package 'pixman-1', required by`, `fatal error: x.h: No such file`.
+fn missing_library(line: &str) -> Option<&str> {
+    let package = |line: &'_ str| -> Option<(usize, usize)> {
+        let at = line.find("Package ")? + "Package ".len();
+        let end = line[at..].find([' ', ','])?;
+        (line.contains("was not found") || line.contains("not found")).then_some((at, at + end))
+    };
+    if let Some((from, to)) = package(line) {
+        return Some(line[from..to].trim_matches('\''));
+    }
+    let (_, rest) = line.split_once("fatal error: ")?;
+    rest.split_once(": No such file").map(|(header, _)| header)
 }
 
 // The host is what a person needs to know: it may be Git's or a binary's, not the registry's.
@@ -328,6 +355,28 @@ mod tests {
         Often a newer version of the package has a ready program for this Node.js: update it, or ask for an
         older Node.js in engines.node. If a C library is missing, name its -dev package in an Aptfile.
         ");
+    }
+
+    #[test]
+    fn a_c_library_that_is_missing() {
+        let line = "npm error Package pixman-1 was not found in the pkg-config search path. gyp ERR!";
+        insta::assert_snapshot!(of_install(Kind::Npm, line), @r"
+        A package with native code could not be compiled
+
+        The C library pixman-1 is not in the build image.
+
+        Name the Debian packages that have it in an Aptfile, one in each line (lib...-dev for the build, the library
+        itself for running), commit it and push again.
+        ");
+        assert_eq!(
+            missing_library("Package 'cairo', required by 'virtual:world', not found"),
+            Some("cairo")
+        );
+        assert_eq!(
+            missing_library("a.c:1:10: fatal error: vips/vips.h: No such file or directory"),
+            Some("vips/vips.h")
+        );
+        assert_eq!(missing_library("make: *** [x] Error 1"), None);
     }
 
     #[test]

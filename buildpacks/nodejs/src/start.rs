@@ -21,7 +21,12 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
     if project.procfile.command("web").is_some() {
         return None;
     }
-    if let Some(script) = project.package_json.script("start") {
+    let built = framework(project);
+    let script = project
+        .package_json
+        .script("start")
+        .filter(|script| built.is_none() || !is_dev_server(script));
+    if let Some(script) = script {
         let has_hooks = ["prestart", "poststart"]
             .iter()
             .any(|hook| project.package_json.script(hook).is_some());
@@ -39,6 +44,13 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
             why: "the script `start`".to_owned(),
         });
     }
+    if let Some((command, file)) = built {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        return Some(Web {
+            command,
+            why: format!("{file} was built"),
+        });
+    }
     let program = if project.manager.kind == crate::manager::Kind::Bun {
         "bun"
     } else {
@@ -53,6 +65,69 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
         command,
         why: format!("{entry} is there"),
     })
+}
+
+/// A framework: the package that the app depends on, what its build makes, and what starts that.
+type Framework = (&'static str, &'static str, &'static [&'static str]);
+
+const FRAMEWORKS: [Framework; 7] = [
+    ("next", ".next/BUILD_ID", &["next", "start"]),
+    (
+        "nuxt",
+        ".output/server/index.mjs",
+        &["node", ".output/server/index.mjs"],
+    ),
+    (
+        "@sveltejs/adapter-node",
+        "build/index.js",
+        &["node", "build/index.js"],
+    ),
+    (
+        "@astrojs/node",
+        "dist/server/entry.mjs",
+        &["node", "dist/server/entry.mjs"],
+    ),
+    (
+        "@remix-run/serve",
+        "build/server/index.js",
+        &["remix-serve", "build/server/index.js"],
+    ),
+    (
+        "@react-router/serve",
+        "build/server/index.js",
+        &["react-router-serve", "build/server/index.js"],
+    ),
+    ("@nestjs/core", "dist/main.js", &["node", "dist/main.js"]),
+];
+
+// Apps of frameworks often have no `start`: elsewhere it is known what their build makes.
+fn framework(project: &Project) -> Option<(&'static [&'static str], &'static str)> {
+    let nitro = (
+        ".output/server/index.mjs",
+        ["node", ".output/server/index.mjs"].as_slice(),
+    );
+    FRAMEWORKS
+        .iter()
+        .filter(|(package, _, _)| project.package_json.depends_on(package))
+        .map(|(_, file, command)| (*file, *command))
+        // Several frameworks are served by Nitro.
+        .chain([nitro])
+        .find(|(file, _)| files::exists(&project.app, file))
+        .map(|(file, command)| (command, file))
+}
+
+// A server for development, which has no place where the build made the real one.
+fn is_dev_server(script: &str) -> bool {
+    let words: Vec<&str> = script.split_whitespace().collect();
+    matches!(
+        words.as_slice(),
+        ["vite"]
+            | [
+                "next" | "nuxt" | "nuxi" | "astro" | "vite" | "remix" | "react-router" | "nest",
+                "dev" | "develop" | "start",
+                ..
+            ]
+    ) && !matches!(words.as_slice(), ["next", "start", ..])
 }
 
 fn entry(project: &Project) -> Option<String> {
@@ -237,6 +312,19 @@ mod tests {
         ] {
             let command = script_command(script).map(|words| words.join("|"));
             assert_eq!(command.as_deref(), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_server_for_development_is_known() {
+        for (script, expected) in [
+            ("vite", true),
+            ("next dev -p 80", true),
+            ("nest start", true),
+            ("next start", false),
+            ("node .", false),
+        ] {
+            assert_eq!(is_dev_server(script), expected, "{script}");
         }
     }
 

@@ -153,6 +153,8 @@ fn node_env(app: &Path, layer: &Path) -> LayerEnv {
         "production",
     );
     env.insert(Scope::All, ModificationBehavior::Default, "NODE_HOME", layer);
+    // Several frameworks' servers listen on the loopback address only, unless told otherwise.
+    env.insert(Scope::Launch, ModificationBehavior::Default, "HOST", "0.0.0.0");
     // Where modules are behind a link, a package that looks for the app from its own place would miss it.
     env.insert(Scope::Launch, ModificationBehavior::Default, "APP_ROOT_PATH", app);
     env
