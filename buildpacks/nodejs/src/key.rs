@@ -192,49 +192,24 @@ pub(crate) fn is_plug_and_play(project: &Project) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manager::{Kind, Manager};
-    use buildpack_support::procfile::Procfile;
+    use crate::manager::Kind;
 
-    fn project(tree: &[(&str, &str)], env: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
+    fn project(tree: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in tree {
             files::write(&dir.path().join(name), text).unwrap();
         }
-        let mut variables = Env::new();
-        for (name, value) in env {
-            variables.insert(name, value);
-        }
-        let project = Project {
-            app: dir.path().to_owned(),
-            package_json: PackageJson::of(dir.path()).unwrap().unwrap_or_default(),
-            procfile: Procfile::default(),
-            manager: Manager {
-                kind: Kind::Npm,
-                version: None,
-                line: None,
-                from: String::new(),
-                lockfile: files::first(dir.path(), Kind::Npm.lockfiles()),
-                vendored: None,
-            },
-            manager_version: "11.0.0".into(),
-            node_version: "24.1.0".into(),
-            env: variables,
-            is_helper: false,
-            launch: true,
-        };
+        let project = Project::of(dir.path(), Kind::Npm);
         (dir, project)
     }
 
     #[test]
     fn the_key_changes_with_what_an_install_depends_on_and_only_then() {
-        let (dir, mut base) = project(
-            &[
-                ("package.json", r#"{"workspaces":["a"]}"#),
-                ("package-lock.json", "1"),
-                ("a/package.json", "{}"),
-            ],
-            &[],
-        );
+        let (dir, mut base) = project(&[
+            ("package.json", r#"{"workspaces":["a"]}"#),
+            ("package-lock.json", "1"),
+            ("a/package.json", "{}"),
+        ]);
         let first = of(&base).unwrap();
         let after = |name: &str, text: &str| {
             let before = std::fs::read(dir.path().join(name)).ok();
@@ -271,9 +246,9 @@ mod tests {
 
     #[test]
     fn native_code_shows_in_the_lockfile() {
-        let (_dir, plain) = project(&[("package-lock.json", r#"{"packages":{}}"#)], &[]);
+        let (_dir, plain) = project(&[("package-lock.json", r#"{"packages":{}}"#)]);
         assert!(!may_compile(&plain).unwrap());
-        let (_dir, native) = project(&[("package-lock.json", r#"{"hasInstallScript": true}"#)], &[]);
+        let (_dir, native) = project(&[("package-lock.json", r#"{"hasInstallScript": true}"#)]);
         assert!(may_compile(&native).unwrap());
     }
 }

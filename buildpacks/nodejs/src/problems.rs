@@ -286,28 +286,14 @@ const NETWORK: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{manager::Manager, package_json::PackageJson};
-    use buildpack_support::procfile::Procfile;
-    use libcnb::Env;
+    use crate::package_json::PackageJson;
+    use std::path::Path;
 
     fn project(kind: Kind) -> Project {
+        let package_json = PackageJson::parse(r#"{"scripts":{"build":"vite build"}}"#).unwrap();
         Project {
-            app: "/workspace".into(),
-            package_json: PackageJson::parse(r#"{"scripts":{"build":"vite build"}}"#).unwrap(),
-            procfile: Procfile::default(),
-            manager: Manager {
-                kind,
-                version: None,
-                line: None,
-                from: String::new(),
-                lockfile: Some(kind.lockfiles()[0]),
-                vendored: None,
-            },
-            manager_version: "1.0.0".into(),
-            node_version: "24.1.0".into(),
-            env: Env::new(),
-            is_helper: false,
-            launch: true,
+            package_json,
+            ..Project::of(Path::new("/nowhere"), kind)
         }
     }
 
@@ -420,7 +406,7 @@ mod tests {
 
         Its digest differs; the output above names it.
 
-        Was npm-shrinkwrap.json merged by hand? Make it anew with `npm install`. Otherwise a mirror gives changed files.
+        Was package-lock.json merged by hand? Make it anew with `npm install`. Otherwise a mirror gives changed files.
         ");
     }
 

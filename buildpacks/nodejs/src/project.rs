@@ -70,3 +70,28 @@ pub(crate) fn major(version: &str) -> u64 {
         .and_then(|number| number.parse().ok())
         .unwrap_or(0)
 }
+
+#[cfg(test)]
+impl Project {
+    /// The app in a folder, with tools as a test needs them.
+    pub(crate) fn of(app: &std::path::Path, kind: Kind) -> Self {
+        Self {
+            app: app.to_owned(),
+            package_json: PackageJson::of(app).unwrap().unwrap_or_default(),
+            procfile: Procfile::of(app).unwrap().unwrap_or_default(),
+            manager: Manager {
+                kind,
+                version: None,
+                line: None,
+                from: String::new(),
+                lockfile: Some(kind.lockfiles()[kind.lockfiles().len() - 1]),
+                vendored: None,
+            },
+            manager_version: "11.0.0".into(),
+            node_version: "24.1.0".into(),
+            env: Env::new(),
+            is_helper: false,
+            launch: true,
+        }
+    }
+}

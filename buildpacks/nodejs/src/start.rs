@@ -315,6 +315,87 @@ mod tests {
         }
     }
 
+    fn web_of(tree: &[(&str, &str)], is_pnp: bool) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in tree {
+            files::write(&dir.path().join(name), text).unwrap();
+        }
+        let project = Project::of(dir.path(), crate::manager::Kind::Yarn);
+        web(&project, is_pnp).map(|web| format!("{} ({})", web.command.join(" "), web.why))
+    }
+
+    #[test]
+    fn the_default_is_the_script_then_the_framework_then_a_file() {
+        let start =
+            |script: &str| format!(r#"{{"scripts":{{"start":"{script}"}},"dependencies":{{"nuxt":"4"}}}}"#);
+        for (tree, is_pnp, expected) in [
+            (
+                vec![("package.json", start("node a.js"))],
+                false,
+                Some("node a.js (the script `start`)"),
+            ),
+            (
+                vec![
+                    ("package.json", start("node a.js")),
+                    ("Procfile", "web: x".into()),
+                ],
+                false,
+                None,
+            ),
+            (
+                vec![
+                    ("package.json", start("nuxt dev")),
+                    (".output/server/index.mjs", String::new()),
+                ],
+                false,
+                Some("node .output/server/index.mjs (.output/server/index.mjs was built)"),
+            ),
+            (
+                vec![("package.json", start("nuxt dev"))],
+                false,
+                Some("nuxt dev (the script `start`)"),
+            ),
+            (
+                vec![("package.json", start("node a.js"))],
+                true,
+                Some("node --require ./.pnp.cjs a.js (the script `start`)"),
+            ),
+            (
+                vec![("package.json", start("serve"))],
+                true,
+                Some("yarn run start (the script `start`)"),
+            ),
+            (
+                vec![(
+                    "package.json",
+                    r#"{"scripts":{"start":"node a","prestart":"b"}}"#.into(),
+                )],
+                false,
+                Some("yarn run start (the script `start`)"),
+            ),
+            (
+                vec![
+                    ("package.json", r#"{"main":"lib/a.js"}"#.into()),
+                    ("lib/a.js", String::new()),
+                ],
+                false,
+                Some("node lib/a.js (lib/a.js is there)"),
+            ),
+            (
+                vec![
+                    ("package.json", r#"{"main":"lib/a.js"}"#.into()),
+                    ("server.js", String::new()),
+                ],
+                false,
+                Some("node server.js (server.js is there)"),
+            ),
+            (vec![("package.json", "{}".into())], false, None),
+        ] {
+            let tree: Vec<(&str, &str)> = tree.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            assert_eq!(web_of(&tree, is_pnp).as_deref(), expected, "{tree:?}");
+        }
+    }
+
     #[test]
     fn a_server_for_development_is_known() {
         for (script, expected) in [
