@@ -7,6 +7,7 @@ use crate::{
     PythonBuildpack, errors,
     inputs::{self, Itself},
     interpreter::Python,
+    libraries,
     manager::{self, Manager},
     pipfile, poetry,
     uv::Uv,
@@ -112,10 +113,12 @@ pub(crate) fn install(
         };
         install.make_venv()?;
         install.packages(*manager)?;
+        libraries::note(path)?;
         let mut layer_env = LayerEnv::new();
         layer_env.insert(Scope::All, ModificationBehavior::Override, "VIRTUAL_ENV", path);
         Ok(layer_env)
     })?;
+    libraries::provide(context, &layer.path, &python.packages)?;
     let packages = installed(&layer.path);
     output::detail(output::count(packages.len(), "package"));
     Ok(Venv { layer, packages })
@@ -155,7 +158,12 @@ impl Install<'_> {
     }
 
     fn run(&self, command: Command) -> Result<()> {
-        output::detail(format!("$ {}", command.shown()));
+        let shown = command.shown().to_owned();
+        self.run_as(&shown, command)
+    }
+
+    fn run_as(&self, shown: &str, command: Command) -> Result<()> {
+        output::detail(format!("$ {shown}"));
         // uv knows a folder by the time of its pyproject.toml only.
         let command = if self.has_copies {
             command.hidden_arg("--refresh")
@@ -175,7 +183,7 @@ impl Install<'_> {
                 let folder = temporary()?;
                 let file = folder.path().join("requirements.txt");
                 poetry::export(self.context, self.uv, self.python, &self.env, is_locked, &file)?;
-                self.requirements(&file, true)?;
+                self.requirements(&file, "poetry.lock", true)?;
                 self.itself()?;
             }
             Manager::Pipenv { is_locked } => {
@@ -196,7 +204,7 @@ impl Install<'_> {
                 let folder = temporary()?;
                 let file = folder.path().join("requirements.txt");
                 files::write(&file, text)?;
-                self.requirements(&file, is_locked)?;
+                self.requirements(&file, manager.file(), is_locked)?;
             }
             Manager::Pip | Manager::Pylock => {
                 let command = self.uv(&["pip", "install", "-r", manager.file()]);
@@ -206,7 +214,7 @@ impl Install<'_> {
             Manager::Nothing => {}
         }
         // Older code takes this package for a part of Python, which it was until 3.12.
-        if self.python.is_fallback && manager != Manager::Nothing {
+        if self.python.is_newer && manager != Manager::Nothing {
             self.run(self.uv(&["pip", "install", "setuptools<81"]).quiet())?;
         }
         Ok(())
@@ -215,7 +223,7 @@ impl Install<'_> {
     // Exactly what the lock has, as uv installs it; from another index than the one in the lock, or for another
     // Python than it allows, by its list of requirements.
     fn locked_by_uv(&self) -> Result<()> {
-        if !self.uv.has_own_index() && !self.python.is_fallback {
+        if !self.uv.has_own_index() && !self.python.is_refused {
             let mut arguments = vec!["sync", "--locked", "--no-default-groups"];
             if self.is_workspace_only()? {
                 arguments.push("--all-packages");
@@ -228,7 +236,7 @@ impl Install<'_> {
         if self.is_workspace_only()? {
             command = command.arg("--all-packages");
         }
-        if self.python.is_fallback {
+        if self.python.is_refused {
             // The app itself refuses this Python; its folder is on the path anyway.
             command = command.arg("--no-emit-project");
         }
@@ -236,7 +244,7 @@ impl Install<'_> {
         command
             .run()
             .map_err(|error| errors::of(error, "uv.lock can't be read"))?;
-        self.requirements(&file, true)
+        self.requirements(&file, "uv.lock", true)
     }
 
     fn is_workspace_only(&self) -> Result<bool> {
@@ -244,13 +252,15 @@ impl Install<'_> {
         Ok(!manager::parse(&text)?.contains_key("project"))
     }
 
-    fn requirements(&self, file: &Path, is_locked: bool) -> Result<()> {
+    // `file` has the requirements that were read from `from`.
+    fn requirements(&self, file: &Path, from: &str, is_locked: bool) -> Result<()> {
         let mut command = self.uv(&["pip", "install"]);
         if is_locked {
             command = command.arg("--no-deps");
         }
         let command = command.arg("-r").hidden_arg(file);
-        self.run(self.like_pip(command))
+        let shown = format!("{} <packages of {from}>", command.shown());
+        self.run_as(&shown, self.like_pip(command))
     }
 
     // pip looks in all indexes for the best version; uv would take the first index that has the package.
@@ -266,7 +276,7 @@ impl Install<'_> {
         let is_described = files::exists(&self.context.app_dir, "pyproject.toml");
         let itself = inputs::itself(&self.context.app_dir)?;
         let only_packages = || self.run(self.like_pip(self.uv(&["pip", "install", "-r", "pyproject.toml"])));
-        if itself == Itself::No || is_described && self.python.is_fallback {
+        if itself == Itself::No || is_described && self.python.is_refused {
             return only_packages();
         }
         let mut command = self.uv(&["pip", "install"]);
@@ -301,15 +311,23 @@ impl Install<'_> {
         let mut command = self.uv(&["pip", "install", "--no-deps"]);
         match inputs::itself(&self.context.app_dir)? {
             Itself::No => return Ok(()),
-            _ if self.python.is_fallback => return Ok(()),
+            _ if self.python.is_refused => return Ok(()),
             Itself::InPlace => command = command.arg("-e"),
             Itself::Copied => {}
         }
-        if let Err(failure) = self.run(command.arg(".")) {
+        let command = command.arg(".").quiet();
+        output::detail(format!("$ {}", command.shown()));
+        // What has no package of its name works all the same: Python finds its modules in the app's folder.
+        if let Err(error) = command.run() {
+            let why = error
+                .tail
+                .iter()
+                .rfind(|line| line.contains("Error: ") || line.contains("No file/folder"))
+                .map_or("", String::as_str);
             output::warning(format!(
-                "The app itself can't be installed as a package: {}\n\
+                "The app itself can't be installed as a package:\n{}\n\
                  If it is none, say so: `package-mode = false` in [tool.poetry].",
-                failure.why().lines().last().unwrap_or_default().trim()
+                why.trim()
             ));
         }
         Ok(())

@@ -87,6 +87,12 @@ const KNOWN: &[Known] = &[
         fix: "The lines above name them. Change one of the versions, commit and push again.",
     },
     Known {
+        signs: &["Could not resolve host", "unable to access"],
+        why: "The repository that a package comes from could not be reached.",
+        fix: "Is its address right? Push again. If it stays, the server can't reach it: ask for a release of the package \
+              from the index instead, or put its source into the app's.",
+    },
+    Known {
         signs: &[
             "could not read Username",
             "Permission denied (publickey)",
@@ -295,6 +301,19 @@ mod tests {
           fatal: could not read Username for 'https://github.com'
 
         If it is private: give the build a URL with a token by build-time config, or put the package into the app's source.
+        ");
+    }
+
+    #[test]
+    fn a_repository_out_of_reach() {
+        insta::assert_snapshot!(failure("fatal: unable to access 'https://github.com/a/b/': Could not resolve host: github.com"), @r"
+        The app's packages can't be installed
+
+        The repository that a package comes from could not be reached.
+        `uv pip install -r requirements.txt` ended with status 1.
+          fatal: unable to access 'https://github.com/a/b/': Could not resolve host: github.com
+
+        Is its address right? Push again. If it stays, the server can't reach it: ask for a release of the package from the index instead, or put its source into the app's.
         ");
     }
 

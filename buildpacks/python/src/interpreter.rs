@@ -14,7 +14,7 @@ use buildpack_support::{
     layer::{self, Layer},
     output,
     toolchain::{installed, multiarch},
-    version::{Wanted, choose},
+    version::{Wanted, choose, compare},
 };
 use libcnb::{
     Env,
@@ -25,6 +25,7 @@ use libcnb::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
+    cmp::Ordering,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -41,8 +42,13 @@ pub(crate) struct Python {
     pub(crate) layer: Layer,
     /// The program.
     pub(crate) program: PathBuf,
-    /// It is not what was asked for.
-    pub(crate) is_fallback: bool,
+    version: String,
+    /// The Debian packages that its layer has.
+    pub(crate) packages: Vec<String>,
+    /// A newer one than the app was written for, as it seems.
+    pub(crate) is_newer: bool,
+    /// The app's packages refuse it.
+    pub(crate) is_refused: bool,
     /// What packages installed for it depend on.
     pub(crate) key: String,
 }
@@ -58,15 +64,33 @@ enum Key {
 /// The interpreter that the app asks for.
 pub(crate) fn provide(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &Env) -> Result<Python> {
     let wish = version::wish(&context.app_dir)?;
+    let mut python = choose_and_make(context, uv, env, wish.as_ref())?;
+    python.is_refused = !version::is_allowed(&context.app_dir, &python.version)?;
+    python.is_newer = wish.is_some_and(|wish| {
+        compare(&minor(&python.version), &minor(&wish.text)) == Ordering::Greater
+            && wish
+                .requirement
+                .highest(std::slice::from_ref(&python.version))
+                .is_none()
+    });
+    Ok(python)
+}
+
+fn choose_and_make(
+    context: &BuildContext<PythonBuildpack>,
+    uv: &Uv,
+    env: &Env,
+    wish: Option<&Wish>,
+) -> Result<Python> {
     let system = system_version();
-    let from = wish.as_ref().map_or("nothing asks for another", |wish| wish.from);
-    let fits = |version: &String| wish.as_ref().is_none_or(|wish| wish.requirement.matches(version));
+    let from = wish.map_or("nothing asks for another", |wish| wish.from);
+    let fits = |version: &String| wish.is_none_or(|wish| wish.requirement.matches(version));
     if let Some(version) = system.clone().filter(fits) {
         output::detail(format!("Python {version} ({from})"));
-        return debian(context, &version, false);
+        return debian(context, &version);
     }
     let listed = standalone_versions(uv, env);
-    let best = match &wish {
+    let best = match wish {
         Some(wish) => wish.requirement.highest(&listed),
         None => listed.first().map(String::as_str),
     };
@@ -88,7 +112,7 @@ pub(crate) fn provide(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &En
     } else {
         listed.iter().chain(&system).cloned().collect()
     };
-    instead(context, uv, env, &wish, &available, failure)
+    instead(context, uv, env, wish, &available, failure)
 }
 
 // What was asked for can't be had: the nearest, where the setting allows it, else the failure.
@@ -111,13 +135,11 @@ fn instead(
         (Err(_), Some(failure)) => return Err(failure),
         (Err(unavailable), None) => return Err(unavailable),
     };
-    let mut python = if system_version().as_ref() == Some(&version) {
-        debian(context, &version, true)?
+    if system_version().as_ref() == Some(&version) {
+        debian(context, &version)
     } else {
-        standalone(context, uv, env, &version)?
-    };
-    python.is_fallback = true;
-    Ok(python)
+        standalone(context, uv, env, &version)
+    }
 }
 
 fn nothing() -> Failure {
@@ -136,7 +158,7 @@ fn system_version() -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-fn debian(context: &BuildContext<PythonBuildpack>, version: &str, is_fallback: bool) -> Result<Python> {
+fn debian(context: &BuildContext<PythonBuildpack>, version: &str) -> Result<Python> {
     let minor = minor(version);
     let names = [
         format!("python{minor}"),
@@ -181,7 +203,10 @@ fn debian(context: &BuildContext<PythonBuildpack>, version: &str, is_fallback: b
     Ok(Python {
         layer,
         program,
-        is_fallback,
+        is_newer: false,
+        is_refused: false,
+        version: version.to_owned(),
+        packages: packages.into_iter().map(|package| package.name).collect(),
         key: format!("debian {version}"),
     })
 }
@@ -264,8 +289,13 @@ fn read_versions(text: &str) -> Vec<String> {
 fn standalone(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &Env, version: &str) -> Result<Python> {
     let mark = layer::cache(context, layer_name!("index"), "1".to_owned())?
         .join(format!("unreachable-python-{version}"));
+    if was_tried(&mark) && settings::value(env, "UV_PYTHON_INSTALL_MIRROR").is_none() {
+        return Err(unreachable(version, "It could not be downloaded some hours ago."));
+    }
+    // Not the layer of Debian's: what is tried in vain must not cost that one.
+    let name = layer_name!("python-standalone");
     let spec = layer::Spec {
-        name: layer_name!("python"),
+        name: name.clone(),
         title: &format!("Python {version}"),
         build: true,
         launch: true,
@@ -274,15 +304,16 @@ fn standalone(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &Env, versi
             arch: std::env::consts::ARCH.to_owned(),
         },
     };
-    let layer = layer::keyed(context, &spec, |path| {
-        if was_tried(&mark) && settings::value(env, "UV_PYTHON_INSTALL_MIRROR").is_none() {
-            return Err(unreachable(version, "It could not be downloaded some hours ago."));
+    let made = layer::keyed(context, &spec, |path| install_standalone(uv, env, version, path));
+    let layer = match made {
+        Ok(layer) => layer,
+        Err(failure) => {
+            files::write(&mark, "")?;
+            files::remove(&context.layers_dir.join(name.as_str()))?;
+            files::remove(&context.layers_dir.join(format!("{}.toml", name.as_str())))?;
+            return Err(failure);
         }
-        install_standalone(uv, env, version, path).inspect_err(|_| {
-            // Best effort: without the mark the next build asks again.
-            files::write(&mark, "").unwrap_or_default();
-        })
-    })?;
+    };
     let program = layer.path.join("bin").join(format!("python{}", minor(version)));
     let program = program
         .canonicalize()
@@ -290,7 +321,10 @@ fn standalone(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &Env, versi
     Ok(Python {
         layer,
         program,
-        is_fallback: false,
+        version: version.to_owned(),
+        packages: Vec::new(),
+        is_newer: false,
+        is_refused: false,
         key: format!("standalone {version}"),
     })
 }
@@ -317,6 +351,9 @@ fn install_standalone(uv: &Uv, env: &Env, version: &str, path: &Path) -> Result<
     let lib = folder.path().join(format!("lib/python{minor}"));
     for unused in ["test", "idlelib", "turtledemo"] {
         files::remove(&lib.join(unused))?;
+    }
+    for of_uv in [".temp", ".lock", ".gitignore"] {
+        files::remove(&path.join(of_uv))?;
     }
     link(
         path,

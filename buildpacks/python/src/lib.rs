@@ -12,6 +12,7 @@ mod errors;
 mod framework;
 mod inputs;
 mod interpreter;
+mod libraries;
 mod manager;
 mod pipfile;
 mod poetry;
@@ -53,7 +54,9 @@ impl libcnb::Buildpack for PythonBuildpack {
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {
         let app_dir = &context.app_dir;
-        let env = env::of_build(&context);
+        let mut env = env::of_build(&context);
+        // What runs here leaves no bytecode in the app or in layers that are kept: its times would differ.
+        env.insert("PYTHONDONTWRITEBYTECODE", "1");
         let manager = manager::find(app_dir)?;
         output::step("Installing Python").quiet();
         let uv = uv::Uv::provide(&context, &env)?;

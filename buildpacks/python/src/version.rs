@@ -34,13 +34,18 @@ pub(crate) fn wish(app_dir: &Path) -> Result<Option<Wish>> {
     if let Some(text) = read("Pipfile")?.as_deref().and_then(pipfile) {
         return pin(&text, "Pipfile").map(Some);
     }
-    let Some(project) = read("pyproject.toml")?.and_then(|text| text.parse::<Table>().ok()) else {
+    allowed(app_dir)
+}
+
+/// What the app's packages allow: `requires-python`, or Poetry's word for it.
+fn allowed(app_dir: &Path) -> Result<Option<Wish>> {
+    let Some(project) = files::read(app_dir, "pyproject.toml")?.and_then(|text| text.parse::<Table>().ok())
+    else {
         return Ok(None);
     };
     let field = |path: &[&str]| {
-        let mut parts = path.iter();
-        let first = project.get(*parts.next()?)?;
-        let value = parts.try_fold(first, |value, part| value.get(part))?;
+        let first = project.get(path[0])?;
+        let value = path[1..].iter().try_fold(first, |value, part| value.get(part))?;
         match value {
             Value::String(text) => Some(text.clone()),
             other => other.get("version")?.as_str().map(str::to_owned),
@@ -53,6 +58,11 @@ pub(crate) fn wish(app_dir: &Path) -> Result<Option<Wish>> {
         return specifier(&text, "tool.poetry.dependencies.python in pyproject.toml").map(Some);
     }
     Ok(None)
+}
+
+/// Whether the app's packages allow this version.
+pub(crate) fn is_allowed(app_dir: &Path, version: &str) -> Result<bool> {
+    Ok(allowed(app_dir)?.is_none_or(|wish| wish.requirement.matches(version)))
 }
 
 // `3.12`, `3.12.4`, `python-3.12.4`, `cpython@3.12`.
@@ -250,6 +260,19 @@ mod tests {
             assert_eq!(plain(text), expected, "{text}");
             assert!(Requirement::pep440(&plain(text)).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_packages_allow_is_not_what_is_pinned() {
+        let dir = tempfile::tempdir().unwrap();
+        files::write(&dir.path().join(".python-version"), "3.12").unwrap();
+        assert!(is_allowed(dir.path(), "3.13.5").unwrap());
+        files::write(
+            &dir.path().join("pyproject.toml"),
+            "[project]\nrequires-python = '>=3.9,<3.13'",
+        )
+        .unwrap();
+        assert!(!is_allowed(dir.path(), "3.13.5").unwrap() && is_allowed(dir.path(), "3.12.1").unwrap());
     }
 
     #[test]
