@@ -48,7 +48,11 @@ pub(crate) fn settings(context: &BuildContext<PythonBuildpack>, served: &Served)
         title: "Settings",
         build: true,
         launch: true,
-        key: (path.clone(), SIZING.to_owned()),
+        key: (
+            path.clone(),
+            SIZING.to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ),
     };
     layer::keyed(context, &spec, |folder| {
         process::install_exec_d(folder, "python", SIZING)?;
