@@ -178,6 +178,20 @@ impl Downloads {
         })
     }
 
+    /// Keeps a copy of a file that was fetched otherwise and compared with `digest`, if there is a cache.
+    pub fn keep(&self, digest: &Digest, path: &Path) -> Result<()> {
+        let Some(new) = self.root.as_ref().map(|root| root.join("new")) else {
+            return Ok(());
+        };
+        files::make_dir(&new)?;
+        // Under another name first: who reads meanwhile sees whole files.
+        let copy = new.join(format!(".keep-{digest}"));
+        let kept = new.join(digest.to_string());
+        fs::copy(path, &copy)
+            .and_then(|_| fs::rename(&copy, &kept))
+            .map_err(|error| Failure::io("write", &kept, &error))
+    }
+
     /// The file in the cache, if it is there. One in `new` is hashed: other code of this build can write there.
     #[must_use]
     pub fn cached(&self, digest: &Digest) -> Option<PathBuf> {
@@ -256,6 +270,17 @@ mod tests {
             .map(|e| e.unwrap().file_name())
             .collect();
         assert_eq!(names, [format!("sha256-{HELLO}").as_str()]);
+    }
+
+    #[test]
+    fn what_was_fetched_otherwise_is_kept_too() {
+        let root = tempfile::tempdir().unwrap();
+        let digest = Digest::sha256(HELLO).unwrap();
+        let file = root.path().join("file");
+        files::write(&file, "hello").unwrap();
+        cache(root.path()).keep(&digest, &file).unwrap();
+        assert!(cache(root.path()).cached(&digest).is_some());
+        Downloads { root: None }.keep(&digest, &file).unwrap();
     }
 
     #[test]

@@ -274,12 +274,7 @@ impl Apt {
             let archive = archives.join(&package.file);
             if let Some(digest) = &package.digest {
                 verify(package.name(), digest, &archive)?;
-                // Kept for other builds; copied, because it is unpacked from its name here.
-                downloads.get(package.name(), digest, |path| {
-                    fs::copy(&archive, path)
-                        .map(drop)
-                        .map_err(|error| Failure::io("write", path, &error))
-                })?;
+                downloads.keep(digest, &archive)?;
             }
         }
         Ok(missing.len())
