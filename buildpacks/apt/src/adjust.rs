@@ -16,7 +16,8 @@ use std::{
 };
 
 /// Variables that name one place, and where it is: `*` stands for one part of a path.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
+    ("COWPATH", "usr/share/cowsay/cows"),
     ("FONTCONFIG_PATH", "etc/fonts"),
     ("MAGICK_CONFIGURE_PATH", "etc/ImageMagick-*"),
     ("TESSDATA_PREFIX", "usr/share/tesseract-ocr/*/tessdata"),
@@ -36,9 +37,9 @@ const LISTS: [(&str, &[&str]); 7] = [
         "PERL5LIB",
         &[
             "usr/share/perl5",
-            "usr/lib/{arch}/perl5/*",
-            "usr/share/perl/*",
-            "usr/lib/{arch}/perl/*",
+            "usr/lib/{arch}/perl5/5.*",
+            "usr/share/perl/5.*",
+            "usr/lib/{arch}/perl/5.*",
         ],
     ),
     ("GI_TYPELIB_PATH", &["usr/lib/{arch}/girepository-1.0"]),

@@ -81,7 +81,12 @@ pub(crate) fn make(both: &Both, wanted: &Wanted, folder: &Path, env: &Env) -> Re
         .map(|address| download::deb(address, &folder.join("downloads"), env))
         .collect::<Result<Vec<_>>>()?;
     let run = planned(&both.run, wanted, &downloads)?;
-    let build = planned(&both.build, wanted, &downloads)?;
+    // With one base for both, apt is asked once.
+    let build = if both.run.state() == both.build.state() {
+        run.clone()
+    } else {
+        planned(&both.build, wanted, &downloads)?
+    };
     // What is there to compile with only belongs to the build, unless a person names it.
     let is_named = |planned: &Planned| {
         wanted

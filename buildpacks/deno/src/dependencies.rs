@@ -51,7 +51,9 @@ pub(crate) fn install(app: &Path, config: &Config, version: &str, env: &Env) -> 
         );
     }
     let deno = || Command::new("deno").envs(env).dir(app);
+    // Without `--quiet`, a line for each download.
     let frozen = |command: Command| {
+        let command = command.hidden_arg("--quiet");
         if has_lock {
             command.arg("--frozen")
         } else {
@@ -159,6 +161,10 @@ pub(crate) fn keep(context: &BuildContext<DenoBuildpack>, cache: &Path) -> Resul
                     )
                 })?;
         }
+        output::detail(format!(
+            "{} of packages and modules",
+            output::size(files::size(layer))
+        ));
         let mut env = LayerEnv::new();
         env.insert(Scope::Launch, ModificationBehavior::Override, "DENO_DIR", layer);
         Ok(env)

@@ -110,13 +110,14 @@ fn an_app_is_installed_as_its_lockfile_says_and_built() {
            [package] 2.2.2: downloaded [size] ([time])
            Deno 2.2.2: ready ([time])
     -----> Installing dependencies
-           deno install --frozen
-           deno cache --frozen work.ts main.ts
+           deno install --quiet --frozen
+           deno cache --quiet --frozen work.ts main.ts
            Done ([time])
     -----> Running the task `build`
            deno run -A dev.ts build
            deno task build
            Done ([time])
+           [size] of packages and modules
            Dependencies: ready ([time])
     -----> Web process: deno run -A main.ts (the task `start`)
     ");
@@ -199,7 +200,7 @@ fn deno_1_has_its_own_words() {
         .env("DENO_VERSION", "1.x");
     let log = app.build().passed().stdout;
     assert!(
-        log.contains("deno cache main.ts\n") && !log.contains("       deno install"),
+        log.contains("deno cache --quiet main.ts\n") && !log.contains("       deno install"),
         "{log}"
     );
 }
