@@ -33,6 +33,8 @@ pub struct Limits {
     pub linger: Duration,
     /// From the signal to the end.
     pub stop: Duration,
+    /// From the signal until a client that is connected and has said nothing is left alone.
+    pub silence: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             linger: Duration::from_secs(2),
             stop: Duration::from_secs(25),
+            silence: Duration::from_secs(1),
         }
     }
 }
@@ -112,7 +115,7 @@ impl Connection {
                 Phase::Head(_) => self.head(site, date, now, room),
                 Phase::Body(left, _) => self.pass_over(left, now, room),
                 Phase::Write(..) => self.write(now, &mut bytes),
-                Phase::Linger(_) => self.linger(room),
+                Phase::Linger(_) => self.linger(room, &mut bytes),
             };
             match result {
                 Ok(Step::Done) => responses += 1,
@@ -290,11 +293,15 @@ impl Connection {
         }
     }
 
-    fn linger(&mut self, room: &mut [u8]) -> Result<Step, Errno> {
+    // What still comes is passed over, in turns as all else.
+    fn linger(&mut self, room: &mut [u8], bytes: &mut u64) -> Result<Step, Errno> {
         Ok(match receive(&self.socket, room)? {
             None => Step::Blocked,
             Some(0) => Step::End,
-            Some(_) => Step::On,
+            Some(count) => {
+                *bytes += count as u64;
+                Step::On
+            }
         })
     }
 
@@ -314,9 +321,14 @@ impl Connection {
         matches!(self.phase, Phase::Head(_)).then_some(self.since)
     }
 
+    /// Nothing of a request is here.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.phase, Phase::Head(None))
+    }
+
     /// Nothing of a request is here, and there was one before: it can be closed without a loss.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.phase, Phase::Head(None)) && self.served > 0
+        self.is_silent() && self.served > 0
     }
 
     /// Tells the client that its head took too long.

@@ -5,6 +5,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use std::{env, io::Read, os::unix::net::UnixStream, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
+    // A thread that is gone would leave its clients waiting: better to be started anew.
+    std::panic::set_hook(Box::new(|info| {
+        eprintln!("static-server: {info}");
+        std::process::abort();
+    }));
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {

@@ -207,7 +207,11 @@ impl Worker {
     fn tick(&mut self) {
         self.next_tick = self.now + TICK;
         self.date = date::now();
+        let limits = self.shared.limits;
         let is_over = self.end.is_some_and(|end| self.now >= end);
+        let is_silence_over = self
+            .end
+            .is_some_and(|end| self.now + limits.stop >= end + limits.silence);
         for at in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[at] else {
                 continue;
@@ -215,7 +219,9 @@ impl Worker {
             if is_over {
                 connection.abort();
                 self.close(at);
-            } else if connection.deadline(&self.shared.limits) <= self.now {
+            } else if is_silence_over && connection.is_silent() {
+                self.close(at);
+            } else if connection.deadline(&limits) <= self.now {
                 let now = Now {
                     date: &self.date,
                     stopping: self.end.is_some(),

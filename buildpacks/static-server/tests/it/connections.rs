@@ -140,7 +140,7 @@ fn at_the_end_what_is_under_way_is_finished_and_what_is_idle_closed() {
 fn what_had_connected_before_the_end_is_served() {
     let running = site()
         .page("index.html")
-        .limits(|limits| limits.head = Duration::from_secs(5))
+        .limits(|limits| limits.silence = Duration::from_secs(10))
         .start();
     let mut fresh: Vec<TcpStream> = (0..20).map(|_| running.connect()).collect();
     let (port, ended) = running.stopping();
@@ -165,4 +165,45 @@ fn a_client_that_never_ends_does_not_hold_up_the_end() {
     send(&mut socket, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
     socket.read_exact(&mut [0]).unwrap();
     running.stop();
+}
+
+#[test]
+fn a_client_that_says_nothing_does_not_hold_up_the_end() {
+    let running = site().page("index.html").start();
+    let mut silent = running.connect();
+    let (_, ended) = running.stopping();
+    // Before the time that it would have for a request.
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    ended.join().unwrap();
+}
+
+#[test]
+fn who_goes_on_sending_after_the_end_of_his_request_holds_up_nobody() {
+    let running = site().page("index.html").start();
+    let mut senders: Vec<_> = (0..8)
+        .map(|_| {
+            let mut socket = running.connect();
+            send(
+                &mut socket,
+                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            );
+            assert_eq!(receive(&mut socket, false).status, 405);
+            socket
+        })
+        .collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for socket in &mut senders {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed)
+                    && std::io::Write::write_all(socket, &[b'x'; 65536]).is_ok()
+                {}
+            });
+        }
+        for _ in 0..20 {
+            assert_eq!(running.get("/", &[]).status, 200);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
