@@ -25,7 +25,7 @@ use buildpack_support::{Failure, Result, failure, files, layer, output, process:
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{
-        build_plan::{BuildPlanBuilder, Require},
+        build_plan::BuildPlanBuilder,
         launch::{LaunchBuilder, Process},
         layer_name, process_type,
     },
@@ -40,6 +40,9 @@ use std::{
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
+
+/// What is required of Node.js: to build what is served here, and to leave nothing of itself in the image.
+const FRONT_END: &str = "pvdify/front-end";
 
 /// The buildpack.
 #[derive(Debug)]
@@ -56,21 +59,12 @@ impl libcnb::Buildpack for StaticBuildpack {
         };
         output::reason(detect::reason(&kind));
         let pass = DetectResultBuilder::pass();
-        if !detect::needs_node(&context.app_dir, &kind)? {
+        if !files::exists(&context.app_dir, "package.json") || trim::starts_more(&context.app_dir) {
             return pass.build();
         }
-        // To build only; and if no buildpack has it to offer, the pages may be there already.
-        let mut node = Require::new("node");
-        node.metadata(toml::toml! { build = true launch = false })
-            .map_err(|error| {
-                Failure::new(
-                    "The build plan can't be written",
-                    format!("{error}."),
-                    "Tell the server's administrator.",
-                )
-            })?;
-        pass.build_plan(BuildPlanBuilder::new().requires(node).or().build())
-            .build()
+        // And if no buildpack has it to offer, the pages may be there already.
+        let plan = BuildPlanBuilder::new().requires(FRONT_END).or().build();
+        pass.build_plan(plan).build()
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

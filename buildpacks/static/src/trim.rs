@@ -19,14 +19,7 @@ const KEPT: [&str; 6] = [
 
 /// Empties the folder as far as it goes. `command` starts our server.
 pub(crate) fn trim(app: &Path, is_built: bool, root: &str, tree: &Tree, command: &[String]) -> Result<()> {
-    // A Procfile that can't be read is told by its own buildpack.
-    let procfile = Procfile::of(app).unwrap_or_default().unwrap_or_default();
-    let is_web = |name: &str, command: &str| name == "web" && frontend::is_ours(command);
-    let starts_more = procfile
-        .entries
-        .iter()
-        .any(|entry| !is_web(entry.name.as_str(), &entry.command));
-    if starts_more {
+    if starts_more(app) {
         // Which of the files it needs, nobody knows.
     } else if is_built {
         everything(app)?;
@@ -42,13 +35,27 @@ pub(crate) fn trim(app: &Path, is_built: bool, root: &str, tree: &Tree, command:
     } else {
         files::remove(&app.join(root))?;
     }
-    if procfile.command("web").is_some_and(frontend::is_ours) {
+    if procfile(app).command("web").is_some_and(frontend::is_ours) {
         let boot = app.join("bin/boot");
         files::write(&boot, format!("#!/bin/sh\nexec {}\n", command.join(" ")))?;
         fs::set_permissions(&boot, fs::Permissions::from_mode(0o755))
             .map_err(|error| Failure::io("write", &boot, &error))?;
     }
     Ok(())
+}
+
+/// Whether the Procfile starts anything but our server.
+pub(crate) fn starts_more(app: &Path) -> bool {
+    let is_ours = |name: &str, command: &str| name == "web" && frontend::is_ours(command);
+    procfile(app)
+        .entries
+        .iter()
+        .any(|entry| !is_ours(entry.name.as_str(), &entry.command))
+}
+
+// One that can't be read is told by its own buildpack.
+fn procfile(app: &Path) -> Procfile {
+    Procfile::of(app).unwrap_or_default().unwrap_or_default()
 }
 
 fn everything(app: &Path) -> Result<()> {

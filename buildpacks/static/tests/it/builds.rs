@@ -27,7 +27,7 @@ fn vite() -> App {
 }
 
 #[test]
-fn detect_says_why_and_asks_for_node_where_something_is_built() {
+fn detect_says_why_and_asks_node_to_stay_out_of_the_image() {
     let plain = site().file("index.html", "");
     assert_eq!(plain.detect().passed().stdout, "index.html is there\n");
     assert!(plain.plan().is_empty());
@@ -40,12 +40,14 @@ fn detect_says_why_and_asks_for_node_where_something_is_built() {
     [[or]]
 
     [[requires]]
-    name = "node"
+    name = "pvdify/front-end"
 
     [requires.metadata]
-    build = true
-    launch = false
     "#);
+    // What else is started may need Node.js.
+    let with_worker = vite().file("Procfile", "worker: node worker.js");
+    assert_eq!(with_worker.detect().passed().code, 0);
+    assert!(with_worker.plan().is_empty());
     assert_eq!(site().file("app.rb", "").detect().code, 100);
     assert_eq!(
         site()
