@@ -157,24 +157,48 @@ impl Apt {
             },
         )?;
         step.done();
+        files::remove(&self.folder.join("answers"))?;
         files::write(&mark, "")
+    }
+
+    // apt reads all its indexes for each question: an answer stays as long as they and the base do.
+    fn remembered(&self, question: &[&str], ask: impl FnOnce() -> Result<String>) -> Result<String> {
+        let state = self.state();
+        let key = files::fingerprint([state.as_str()].iter().chain(question));
+        let folder = self.folder.join("answers");
+        if let Some(answer) = files::read(&folder, &key)? {
+            return Ok(answer);
+        }
+        let answer = ask()?;
+        files::write(&folder.join(key), &answer)?;
+        Ok(answer)
     }
 
     /// The packages with all they need that the base does not have. `recommends`: also what they recommend. One
     /// that is an absolute path of a `.deb` file is not in the plan itself, only what it needs.
     pub fn plan(&self, packages: &[String], recommends: bool) -> Result<Vec<Planned>> {
-        let text = self
-            .command("apt-get")
-            .args(["install", "--print-uris", "-qq", "-y"])
-            .hidden_arg(if recommends {
-                "--install-recommends"
-            } else {
-                "--no-install-recommends"
-            })
-            .hidden_arg("--")
-            .args(packages)
-            .output()
-            .map_err(|error| unresolved(error, packages))?;
+        let recommends = if recommends {
+            "--install-recommends"
+        } else {
+            "--no-install-recommends"
+        };
+        let ask = || {
+            self.command("apt-get")
+                .args(["install", "--print-uris", "-qq", "-y"])
+                .hidden_arg(recommends)
+                .hidden_arg("--")
+                .args(packages)
+                .output()
+                .map_err(|error| unresolved(error, packages))
+        };
+        // A file may be another the next time.
+        let text = if packages.iter().any(|package| package.starts_with('/')) {
+            ask()?
+        } else {
+            let words = packages.iter().map(String::as_str);
+            let question: Vec<&str> = ["plan", recommends].into_iter().chain(words).collect();
+            self.remembered(&question, ask)?
+        };
         let is_here = |line: &&str| {
             packages
                 .iter()
@@ -206,16 +230,17 @@ impl Apt {
 
     /// The names of all packages that the indexes have, in no order.
     pub fn names(&self) -> Result<Vec<String>> {
-        let text = self
-            .command("apt-cache")
-            .arg("pkgnames")
-            .output()
-            .map_err(|error| {
-                error.failure_with_tail(
-                    "Can't list Debian packages",
-                    "Push again, or tell the server's administrator.",
-                )
-            })?;
+        let text = self.remembered(&["names"], || {
+            self.command("apt-cache")
+                .arg("pkgnames")
+                .output()
+                .map_err(|error| {
+                    error.failure_with_tail(
+                        "Can't list Debian packages",
+                        "Push again, or tell the server's administrator.",
+                    )
+                })
+        })?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 
