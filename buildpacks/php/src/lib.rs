@@ -1,33 +1,134 @@
-//! The PHP buildpack.
+//! The PHP buildpack: Composer, extensions by what the app requires, PHP-FPM behind Apache or nginx.
+//!
+//! What happens, in order: what composer.json asks for (`composer_json`, `constraint`, `extensions`); PHP and a
+//! web server from Debian packages in a layer (`toolchain`, with the settings in `ini` and the scripts that boot
+//! both in `boot`); `composer install` (`composer`); the document root and the web process (`start`).
 
+mod boot;
+mod composer;
+mod composer_json;
+mod constraint;
+mod extensions;
+mod ini;
+mod problems;
+mod start;
+mod toolchain;
+
+use crate::composer_json::ComposerJson;
+use buildpack_support::{
+    Failure, Result, env, failure, files,
+    layer::{self, Spec},
+    output,
+    procfile::Procfile,
+    toolchain::deb,
+};
 use libcnb::{
-    Platform as _,
     build::{BuildContext, BuildResult, BuildResultBuilder},
+    data::{
+        launch::{LaunchBuilder, Slice},
+        layer_name,
+    },
     detect::{DetectContext, DetectResult, DetectResultBuilder},
     generic::{GenericMetadata, GenericPlatform},
+    layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
 
 /// The buildpack.
+#[derive(Debug)]
 pub struct PhpBuildpack;
-
-/// Why a build fails.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {}
 
 impl libcnb::Buildpack for PhpBuildpack {
     type Platform = GenericPlatform;
     type Metadata = GenericMetadata;
-    type Error = Error;
+    type Error = Failure;
 
-    fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Self::Error> {
-        let _ = context.platform.env();
-        DetectResultBuilder::fail().build()
+    fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
+        let files = ["composer.json", "index.php", "public/index.php", "web/index.php"];
+        match files::first(&context.app_dir, &files) {
+            Some(file) => {
+                output::reason(format!("{file} is there"));
+                DetectResultBuilder::pass().build()
+            }
+            None => DetectResultBuilder::fail().build(),
+        }
     }
 
-    fn build(&self, _context: BuildContext<Self>) -> libcnb::Result<BuildResult, Self::Error> {
-        BuildResultBuilder::new().build()
+    fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {
+        let app = &context.app_dir;
+        let env = env::of_build(&context);
+        let json = ComposerJson::of(app)?;
+        let procfile = Procfile::of(app)?.unwrap_or_default();
+        let index = deb::Apt::new(
+            &env,
+            &layer::cache(&context, layer_name!("apt"), 1_u32)?,
+            deb::Base::Run,
+        )?;
+        index.update()?;
+
+        let step = output::step("Choosing versions");
+        let available = toolchain::available(&index)?;
+        let line = toolchain::choose(json.as_ref(), &available, &env)?;
+        let extensions = extensions::wanted(app, json.as_ref(), &line, &index)?;
+        step.quiet();
+        let step = output::step("Installing tools");
+        let server = boot::servers(&procfile);
+        let mut env = toolchain::install(&context, &env, &index, (&line, &extensions), server)?;
+        step.done();
+
+        env = settings(&context, json.as_ref())?.apply(&env);
+        if let Some(json) = &json {
+            composer::install(&context, &env, json, &line)?;
+        }
+        let mut launch = LaunchBuilder::new();
+        if app.join("vendor").is_dir() {
+            // Its own layer of the image: it changes less often than the app.
+            launch.slice(Slice {
+                path_globs: vec!["vendor".to_owned()],
+            });
+        }
+        boot::link_scripts(app, &procfile)?;
+        if let Some(web) = start::web(app, json.as_ref(), &procfile) {
+            launch.process(web);
+        }
+        BuildResultBuilder::new().launch(launch.build()).build()
     }
+
+    fn on_error(&self, error: libcnb::Error<Failure>) {
+        failure::print(error);
+    }
+}
+
+/// The variables that a framework is to have in production.
+fn settings(context: &BuildContext<PhpBuildpack>, json: Option<&ComposerJson>) -> Result<layer::Layer> {
+    let is_symfony = json.is_some_and(|json| json.requires("symfony/framework-bundle"));
+    let is_laravel = json.is_some_and(|json| json.requires("laravel/framework"));
+    let values: &[(&str, &str)] = match (is_laravel, is_symfony) {
+        (true, _) => &[
+            ("APP_ENV", "production"),
+            ("APP_DEBUG", "false"),
+            ("LOG_CHANNEL", "stderr"),
+        ],
+        (_, true) => &[("APP_ENV", "prod"), ("APP_DEBUG", "0")],
+        _ => &[("APP_ENV", "production")],
+    };
+    let spec = Spec {
+        name: layer_name!("settings"),
+        title: "Settings for production",
+        build: true,
+        launch: true,
+        key: values
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>(),
+    };
+    layer::keyed(context, &spec, |_| {
+        let mut env = LayerEnv::new();
+        for (name, value) in values {
+            env.insert(Scope::All, ModificationBehavior::Default, name, value);
+        }
+        Ok(env)
+    })
 }

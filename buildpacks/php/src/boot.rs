@@ -1,0 +1,119 @@
+//! The scripts that boot PHP-FPM and a web server, under the names that Heroku gives them.
+//!
+//! `heroku-php-apache2` and `heroku-php-nginx` take Heroku's options, so that Procfiles work as they are. One
+//! script is behind both: it writes the configurations for this container, starts the two, and ends both when one
+//! ends or when it is told to.
+
+use buildpack_support::{Failure, Result, files, procfile::Procfile};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
+/// Name and text of each file of the boot.
+pub(crate) const SCRIPTS: [(&str, &str); 3] = [
+    ("boot.sh", include_str!("boot/boot.sh")),
+    ("apache2.conf", include_str!("boot/apache2.conf")),
+    ("nginx.conf", include_str!("boot/nginx.conf")),
+];
+
+/// The web servers that the app needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Servers {
+    Apache,
+    Nginx,
+    Both,
+}
+
+impl Servers {
+    /// Their Debian packages.
+    pub(crate) fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Apache => &["apache2-bin"],
+            Self::Nginx => &["nginx"],
+            Self::Both => &["apache2-bin", "nginx"],
+        }
+    }
+
+    /// For people.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Apache => "Apache",
+            Self::Nginx => "nginx",
+            Self::Both => "Apache and nginx",
+        }
+    }
+}
+
+/// By the Procfile: Apache, unless it names the other.
+pub(crate) fn servers(procfile: &Procfile) -> Servers {
+    let names = |name: &str| procfile.entries.iter().any(|entry| entry.command.contains(name));
+    match (
+        names("heroku-php-apache2") || procfile.command("web").is_none(),
+        names("heroku-php-nginx"),
+    ) {
+        (true, true) => Servers::Both,
+        (false, true) => Servers::Nginx,
+        (_, false) => Servers::Apache,
+    }
+}
+
+/// Writes the scripts into the layer.
+pub(crate) fn install(layer: &Path, servers: Servers) -> Result<()> {
+    let folder = layer.join("boot");
+    for (name, text) in SCRIPTS {
+        files::write(&folder.join(name), text)?;
+    }
+    let script = folder.join("boot.sh");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
+        .map_err(|error| Failure::io("write", &script, &error))?;
+    let names: &[&str] = match servers {
+        Servers::Apache => &["heroku-php-apache2"],
+        Servers::Nginx => &["heroku-php-nginx"],
+        Servers::Both => &["heroku-php-apache2", "heroku-php-nginx"],
+    };
+    for name in names {
+        link(Path::new("../boot/boot.sh"), &layer.join("bin").join(name))?;
+    }
+    Ok(())
+}
+
+/// Old Procfiles have `vendor/bin/heroku-php-apache2`: a package of Heroku's put it there.
+pub(crate) fn link_scripts(app: &Path, procfile: &Procfile) -> Result<()> {
+    for name in ["heroku-php-apache2", "heroku-php-nginx"] {
+        let path = format!("vendor/bin/{name}");
+        if procfile.entries.iter().any(|entry| entry.command.contains(&path)) {
+            let script = format!("#!/bin/sh\nexec {name} \"$@\"\n");
+            let path = app.join(path);
+            files::remove(&path)?;
+            files::write(&path, script)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .map_err(|error| Failure::io("write", &path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn link(target: &Path, link: &Path) -> Result<()> {
+    if let Some(folder) = link.parent() {
+        files::make_dir(folder)?;
+    }
+    files::remove(link)?;
+    symlink(target, link).map_err(|error| Failure::io("write", link, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_by_the_procfile() {
+        let of = |text: &str| servers(&Procfile::parse(text).unwrap());
+        assert_eq!(of(""), Servers::Apache);
+        assert_eq!(of("web: heroku-php-nginx public/"), Servers::Nginx);
+        assert_eq!(of("web: vendor/bin/heroku-php-apache2 web/"), Servers::Apache);
+        assert_eq!(of("worker: heroku-php-nginx x"), Servers::Both);
+        assert_eq!(of("web: php -S 0.0.0.0:$PORT"), Servers::Apache);
+    }
+}
