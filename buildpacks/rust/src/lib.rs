@@ -1,33 +1,159 @@
-//! The Rust buildpack.
+//! The Rust buildpack: Cargo for release, workspaces, several programs.
+//!
+//! What happens, in order: which Rust (`version`), from its own server or Debian (`toolchain`); sources that
+//! changed since the last build are marked (`sources`), because Cargo goes by times and a push has none; the
+//! build and the programs it made (`build`); what starts the app (`start`).
 
+mod build;
+mod problems;
+mod sources;
+mod start;
+mod toolchain;
+mod version;
+
+use crate::build::Built;
+use buildpack_support::{
+    Failure, Result, env, failure, files,
+    layer::{self, Spec},
+    output, process,
+    procfile::Procfile,
+    toolchain::deb,
+};
 use libcnb::{
-    Platform as _,
+    Env,
     build::{BuildContext, BuildResult, BuildResultBuilder},
+    data::{launch::LaunchBuilder, layer_name},
     detect::{DetectContext, DetectResult, DetectResultBuilder},
     generic::{GenericMetadata, GenericPlatform},
+    layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
 
 /// The buildpack.
+#[derive(Debug)]
 pub struct RustBuildpack;
 
-/// Why a build fails.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {}
+// Where frameworks listen when nothing else is said: this machine alone, and a port of their own.
+const PORTS: &str = r#"
+set_default HOST 0.0.0.0
+set_default ROCKET_ADDRESS 0.0.0.0
+if [ -n "${PORT:-}" ]; then
+  set_default ROCKET_PORT "$PORT"
+  set_default LEPTOS_SITE_ADDR "0.0.0.0:$PORT"
+fi
+"#;
 
 impl libcnb::Buildpack for RustBuildpack {
     type Platform = GenericPlatform;
     type Metadata = GenericMetadata;
-    type Error = Error;
+    type Error = Failure;
 
-    fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Self::Error> {
-        let _ = context.platform.env();
-        DetectResultBuilder::fail().build()
+    fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
+        if files::exists(&context.app_dir, "Cargo.toml") {
+            output::reason("Cargo.toml is there");
+            DetectResultBuilder::pass().build()
+        } else {
+            DetectResultBuilder::fail().build()
+        }
     }
 
-    fn build(&self, _context: BuildContext<Self>) -> libcnb::Result<BuildResult, Self::Error> {
-        BuildResultBuilder::new().build()
+    fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {
+        let app = &context.app_dir;
+        let mut env = env::of_build(&context);
+        let procfile = Procfile::of(app)?.unwrap_or_default();
+        let step = output::step("Choosing versions");
+        let asked = version::asked(app)?;
+        let source = toolchain::find(&context, &asked, &env)?;
+        output::detail(format!("Rust {} ({})", source.version(), source.from()));
+        step.quiet();
+        let step = output::step("Installing tools");
+        env = toolchain::install(&context, &source, &asked, &env)?.apply(&env);
+        step.done();
+        let built = build::build(&context, &mut env, &procfile, source.version())?;
+        install_programs(&context, &env, &built)?;
+        link_programs(&context, &built)?;
+        let mut launch = LaunchBuilder::new();
+        if let Some(web) = start::web(&built, &procfile) {
+            launch.process(web);
+        }
+        BuildResultBuilder::new().launch(launch.build()).build()
     }
+
+    fn on_error(&self, error: libcnb::Error<Failure>) {
+        failure::print(error);
+    }
+}
+
+/// The layer of the image: the programs, and the libraries that the run image lacks.
+fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Built) -> Result<()> {
+    let libraries = build::libraries(env, built);
+    let planned = if libraries.is_empty() {
+        Vec::new()
+    } else {
+        let apt = deb::Apt::new(
+            env,
+            &layer::cache(context, layer_name!("apt"), 1_u32)?,
+            deb::Base::Run,
+        )?;
+        apt.update()?;
+        apt.plan(&libraries, false)?
+    };
+    let mut key: Vec<String> = built
+        .programs
+        .iter()
+        .map(|program| {
+            let bytes = fs::read(&program.path).unwrap_or_default();
+            format!("{} {}", program.name, files::fingerprint([bytes]))
+        })
+        .collect();
+    key.extend(planned.iter().map(|package| package.file.clone()));
+    key.push(files::fingerprint([PORTS]));
+    let spec = Spec {
+        name: layer_name!("programs"),
+        title: &output::count(built.programs.len(), "program"),
+        build: false,
+        launch: true,
+        key,
+    };
+    layer::keyed(context, &spec, |path| {
+        let mut env = LayerEnv::new();
+        if !planned.is_empty() {
+            let apt = deb::Apt::new(
+                &env::of_build(context),
+                &layer::cache(context, layer_name!("apt"), 1_u32)?,
+                deb::Base::Run,
+            )?;
+            let downloads = buildpack_support::download::Downloads::of(&env::of_build(context));
+            apt.unpack(&downloads, &planned, path)?;
+            files::remove(&path.join("usr/share/doc"))?;
+            env = deb::layer_env(path);
+        }
+        files::make_dir(&path.join("bin"))?;
+        for program in &built.programs {
+            let target = path.join("bin").join(&program.name);
+            fs::copy(&program.path, &target).map_err(|error| Failure::io("write", &target, &error))?;
+        }
+        process::install_exec_d(path, "ports", PORTS)?;
+        for (name, value) in [("ROCKET_PROFILE", "release"), ("RUST_BACKTRACE", "1")] {
+            env.insert(Scope::Launch, ModificationBehavior::Default, name, value);
+        }
+        Ok(env)
+    })?;
+    Ok(())
+}
+
+/// Procfiles name programs by `target/release/NAME`.
+fn link_programs(context: &BuildContext<RustBuildpack>, built: &Built) -> Result<()> {
+    let folder = context.app_dir.join("target").join(&built.profile);
+    files::make_dir(&folder)?;
+    for program in &built.programs {
+        let link = folder.join(&program.name);
+        files::remove(&link)?;
+        let target = context.layers_dir.join("programs/bin").join(&program.name);
+        symlink(&target, &link).map_err(|error| Failure::io("write", Path::new(&link), &error))?;
+    }
+    Ok(())
 }
