@@ -1,13 +1,10 @@
 //! `cargo build --release`, and the programs that it made.
 
 use crate::{problems, sources::Sources};
-use buildpack_support::{Command, Failure, Result, command, env, files, layer, output, procfile::Procfile};
+use buildpack_support::{Command, Failure, Result, env, files, layer, output, procfile::Procfile};
 use libcnb::{Env, build::BuildContext, data::layer_name};
 use serde::Deserialize;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 type Context = BuildContext<crate::RustBuildpack>;
 
@@ -253,51 +250,6 @@ fn programs(metadata: &Metadata, procfile: &Procfile) -> Names {
             needs_all: false,
         }
     }
-}
-
-/// The Debian packages of the libraries that the programs are linked with, but for those of every image.
-pub(crate) fn libraries(env: &Env, built: &Built) -> Vec<String> {
-    let (Some(ldd), Some(dpkg)) = (command::find(env, "ldd"), command::find(env, "dpkg-query")) else {
-        return Vec::new();
-    };
-    let mut paths = BTreeSet::new();
-    for program in &built.programs {
-        // A static program has none, and ldd says so by its status.
-        let text = Command::new(&ldd)
-            .arg(&program.path)
-            .envs(env)
-            .output()
-            .unwrap_or_default();
-        paths.extend(
-            text.lines()
-                .filter_map(|line| line.split_once("=> ")?.1.split(" (").next().map(str::to_owned))
-                .filter(|path| path.starts_with("/lib/") || path.starts_with("/usr/lib/")),
-        );
-    }
-    let mut packages = BTreeSet::new();
-    for path in paths {
-        // Packages know their files by either name of the folder.
-        let other = path
-            .strip_prefix("/usr")
-            .map_or_else(|| format!("/usr{path}"), str::to_owned);
-        for path in [path, other] {
-            let owner = Command::new(&dpkg)
-                .arg("--search")
-                .arg(&path)
-                .envs(env)
-                .output()
-                .unwrap_or_default();
-            packages.extend(
-                owner
-                    .lines()
-                    .filter_map(|line| line.split(':').next().map(str::to_owned)),
-            );
-        }
-    }
-    packages
-        .into_iter()
-        .filter(|name| !["libc6", "libgcc-s1"].contains(&name.as_str()) && !name.starts_with("diversion "))
-        .collect()
 }
 
 #[cfg(test)]

@@ -89,7 +89,12 @@ impl libcnb::Buildpack for RustBuildpack {
 
 /// The layer of the image: the programs, and the libraries that the run image lacks.
 fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Built) -> Result<()> {
-    let libraries = build::libraries(env, built);
+    let paths: Vec<_> = built
+        .programs
+        .iter()
+        .map(|program| program.path.clone())
+        .collect();
+    let libraries = deb::linked_packages(env, &paths);
     let planned = if libraries.is_empty() {
         Vec::new()
     } else {
