@@ -1,33 +1,108 @@
-//! The Ruby buildpack.
+//! The Ruby buildpack: Bundler, Rails with its assets, Rack.
+//!
+//! What happens, in order: what Gemfile and Gemfile.lock say (`gemfile`); which Ruby (`version`), Debian's in a layer
+//! (`toolchain`); `bundle install` (`bundler`); the assets of Rails (`assets`); what starts the app (`start`).
 
+mod assets;
+mod bundler;
+mod gemfile;
+mod problems;
+mod start;
+mod toolchain;
+mod version;
+
+use crate::gemfile::Lock;
+use buildpack_support::{
+    Failure, Result, env, failure, files,
+    layer::{self, Spec},
+    output,
+    toolchain::deb,
+};
 use libcnb::{
-    Platform as _,
     build::{BuildContext, BuildResult, BuildResultBuilder},
+    data::{launch::LaunchBuilder, layer_name},
     detect::{DetectContext, DetectResult, DetectResultBuilder},
     generic::{GenericMetadata, GenericPlatform},
+    layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
 
 /// The buildpack.
+#[derive(Debug)]
 pub struct RubyBuildpack;
 
-/// Why a build fails.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {}
+// As Heroku has them, for every app.
+const SETTINGS: [(&str, &str); 6] = [
+    ("RACK_ENV", "production"),
+    ("RAILS_ENV", "production"),
+    ("RAILS_LOG_TO_STDOUT", "enabled"),
+    ("RAILS_SERVE_STATIC_FILES", "enabled"),
+    ("MALLOC_ARENA_MAX", "2"),
+    ("LANG", "C.UTF-8"),
+];
 
 impl libcnb::Buildpack for RubyBuildpack {
     type Platform = GenericPlatform;
     type Metadata = GenericMetadata;
-    type Error = Error;
+    type Error = Failure;
 
-    fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Self::Error> {
-        let _ = context.platform.env();
-        DetectResultBuilder::fail().build()
+    fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
+        if files::exists(&context.app_dir, "Gemfile") {
+            output::reason("Gemfile is there");
+            DetectResultBuilder::pass().build()
+        } else {
+            DetectResultBuilder::fail().build()
+        }
     }
 
-    fn build(&self, _context: BuildContext<Self>) -> libcnb::Result<BuildResult, Self::Error> {
-        BuildResultBuilder::new().build()
+    fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {
+        let app = &context.app_dir;
+        let mut env = env::of_build(&context);
+        let lock = Lock::of(app)?;
+        let apt = deb::Apt::new(
+            &env,
+            &layer::cache(&context, layer_name!("apt"), 1_u32)?,
+            deb::Base::Run,
+        )?;
+        apt.update()?;
+        let step = output::step("Choosing versions");
+        let available = toolchain::available(&apt)?;
+        let ruby = version::choose(app, &available, &env)?;
+        step.quiet();
+        let step = output::step("Installing tools");
+        env = toolchain::install(&context, &env, &apt, &ruby)?.apply(&env);
+        env = settings(&context)?.apply(&env);
+        step.done();
+        env = bundler::install(&context, &env, &apt, lock.as_ref(), &ruby)?;
+        let lock = lock.unwrap_or_default();
+        if lock.has("railties") {
+            assets::precompile(&context, &env, &lock)?;
+        }
+        let mut launch = LaunchBuilder::new();
+        launch.processes(start::processes(app, &lock)?);
+        BuildResultBuilder::new().launch(launch.build()).build()
     }
+
+    fn on_error(&self, error: libcnb::Error<Failure>) {
+        failure::print(error);
+    }
+}
+
+fn settings(context: &BuildContext<RubyBuildpack>) -> Result<layer::Layer> {
+    let spec = Spec {
+        name: layer_name!("settings"),
+        title: "Settings for production",
+        build: true,
+        launch: true,
+        key: SETTINGS.map(|(name, value)| format!("{name}={value}")).join(" "),
+    };
+    layer::keyed(context, &spec, |_| {
+        let mut env = LayerEnv::new();
+        for (name, value) in SETTINGS {
+            env.insert(Scope::All, ModificationBehavior::Default, name, value);
+        }
+        Ok(env)
+    })
 }
