@@ -139,7 +139,7 @@ show_answer() {
 
 need_root
 scripts/build.sh
-scripts/base-images.sh
+as_root target/release/pvdifyd stack build
 server
 app_and_key
 working_copy

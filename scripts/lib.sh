@@ -9,9 +9,6 @@ set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$ROOT"
 
-# The images that `FROM pvdify/run:trixie` and `FROM pvdify/build:trixie` find in Podman's storage.
-export RUN_IMAGE=localhost/pvdify/run:trixie
-export BUILD_IMAGE=localhost/pvdify/build:trixie
 # Podman 5 warns of cgroup v1 in each command, which pvdifyd doctor shows too.
 export PODMAN_IGNORE_CGROUPSV1_WARNING=1
 

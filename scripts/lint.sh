@@ -14,7 +14,7 @@ scripts/deps.sh test
 scripts/ui.sh
 step "Format (cargo fmt)" cargo fmt --all --check
 step "Lints (cargo clippy)" cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
-step "Scripts (shellcheck)" shellcheck --external-sources scripts/*.sh .ci/run
+step "Scripts (shellcheck)" shellcheck --external-sources scripts/*.sh .ci/run builder/src/stack/scripts/*
 step "Dashboard (svelte-check)" npm --prefix admin-ui run --silent check
 if ! cargo deny --version >/dev/null 2>&1; then
   detail "Dependencies: not checked; cargo install cargo-deny --locked makes it possible"

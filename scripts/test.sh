@@ -7,7 +7,6 @@
 
 scripts/lint.sh
 step "Dashboard's tests (vitest)" npm --prefix admin-ui run --silent test
-scripts/base-images.sh
 
 # The tests keep all their files in here, and remove what they made themselves. What a killed test could not
 # remove is found again by this directory, and by nothing that others have.
@@ -60,6 +59,7 @@ trap 'exit 130' INT TERM
 # Podman's containers belong to root: without being it, the tests' programs are started with sudo. What they
 # run is built before, so that root writes nothing into target/.
 step "Building the tests" cargo build --workspace --all-targets --locked --quiet
+as_root target/debug/pvdifyd stack build
 if ((EUID != 0)); then
   triple="$(rustc -vV | sed -n 's/^host: //p' | tr '[:lower:]-' '[:upper:]_')"
   export "CARGO_TARGET_${triple}_RUNNER=$ROOT/scripts/as-root.sh"

@@ -22,5 +22,6 @@ mod restart_anywhere;
 mod rollback;
 mod samples;
 mod scale;
+mod stack;
 mod tidy;
 mod tokens;

@@ -99,6 +99,37 @@ mod tests {
     }
 
     #[test]
+    fn releases_of_an_older_schema_keep_their_causes() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS.to_version(&mut connection, 1).unwrap();
+        let insert = "INSERT INTO apps (id, name, environment, resources, created_at, updated_at)
+                      VALUES ('a', 'a', 'production', '{}', 0, 0);
+                      INSERT INTO releases (app, version, status, cause, rollback_to, reference, config_version,
+                                            description, user, created_at)
+                      VALUES ('a', 1, 'failed', 'config', NULL, 'r', 0, 'd', 'u', 0),
+                             ('a', 2, 'failed', 'rollback', 1, 'r', 0, 'd', 'u', 0);";
+        connection.execute_batch(insert).unwrap();
+        MIGRATIONS.to_latest(&mut connection).unwrap();
+        let causes = |connection: &Connection| -> Vec<String> {
+            let mut query = connection
+                .prepare("SELECT cause FROM releases ORDER BY version")
+                .unwrap();
+            let causes = query.query_map([], |row| row.get(0)).unwrap();
+            causes.map(Result::unwrap).collect()
+        };
+        assert_eq!(causes(&connection), ["config", "rollback"]);
+        connection
+            .execute("UPDATE releases SET cause = 'stack'", [])
+            .unwrap();
+        assert_eq!(causes(&connection), ["stack", "stack"]);
+        assert!(
+            connection
+                .execute("UPDATE releases SET cause = 'other'", [])
+                .is_err()
+        );
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_plainly() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
