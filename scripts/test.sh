@@ -5,6 +5,7 @@
 # shellcheck source=scripts/installation.sh
 . scripts/installation.sh
 
+need_root
 scripts/lint.sh
 step "Dashboard's tests (vitest)" npm --prefix admin-ui run --silent test
 

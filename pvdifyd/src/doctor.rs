@@ -8,6 +8,10 @@ use crate::{
     config::Config,
     engine::probe::{self, Finding, Level},
 };
+use pvdify_builder::{
+    podman::Libpod,
+    stack::{BUILD_IMAGE, RUN_IMAGE},
+};
 use std::{
     fmt::Write as _,
     net::{SocketAddr, TcpListener},
@@ -22,7 +26,11 @@ const LITTLE_DISK_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = match boot::find_podman(config).await {
         Ok(podman) => match probe::probe(podman.socket()).await {
-            Ok(host) => host.findings,
+            Ok(host) => {
+                let mut findings = host.findings;
+                findings.push(base_images(&Libpod::new(podman.socket().to_owned())).await);
+                findings
+            }
             Err(error) => vec![podman_is_missing(&error.to_string())],
         },
         Err(error) => vec![podman_is_missing(&error.to_string())],
@@ -82,6 +90,31 @@ fn podman_is_missing(reason: &str) -> Finding {
         reason,
         Level::Problem,
         Some("apt-get install podman runc netavark aardvark-dns"),
+    )
+}
+
+async fn base_images(podman: &Libpod) -> Finding {
+    let mut missing = Vec::new();
+    for image in [RUN_IMAGE, BUILD_IMAGE] {
+        match podman.image_exists(image).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(image),
+            Err(error) => return podman_is_missing(&error.to_string()),
+        }
+    }
+    if missing.is_empty() {
+        return finding(
+            "base images",
+            format!("{RUN_IMAGE}, {BUILD_IMAGE}"),
+            Level::Ok,
+            None,
+        );
+    }
+    finding(
+        "base images",
+        format!("missing: {}", missing.join(", ")),
+        Level::Warn,
+        Some("pvdifyd stack build"),
     )
 }
 
