@@ -3,7 +3,7 @@
 
 use crate::source::Source;
 use pvdify_cnb::project::{Project, ProjectBuildpack};
-use pvdify_types::{BuildpackName, app_json::AppJson};
+use pvdify_types::{BuildpackKind, BuildpackName, app_json::AppJson};
 
 /// How a source is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +65,11 @@ pub(crate) fn choose(
         return Ok(buildpacks(Wanted::Named(listed(bytes)?), "named in .buildpacks"));
     }
     if !app_json.buildpacks.is_empty() {
-        let wanted = Wanted::Named(app_json.buildpacks.iter().map(|one| one.url.clone()).collect());
-        return Ok(buildpacks(wanted, "named in app.json"));
+        let names: Vec<BuildpackName> = app_json.buildpacks.iter().map(|one| one.url.clone()).collect();
+        for name in &names {
+            check_of_source(name).map_err(|error| format!("app.json: {error}"))?;
+        }
+        return Ok(buildpacks(Wanted::Named(names), "named in app.json"));
     }
     if let Some(near) = source
         .top
@@ -88,15 +91,27 @@ fn listed(bytes: &[u8]) -> Result<Vec<BuildpackName>, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        let wrong = |error: String| format!(".buildpacks line {}: {error}", index + 1);
         let name = line
             .parse()
-            .map_err(|error| format!(".buildpacks line {}: {error}", index + 1))?;
+            .map_err(|error: pvdify_types::buildpack::BuildpackNameError| wrong(error.to_string()))?;
+        check_of_source(&name).map_err(wrong)?;
         names.push(name);
     }
     if names.is_empty() {
         return Err(".buildpacks names no buildpack: write one a line, or remove the file".to_owned());
     }
     Ok(names)
+}
+
+/// Whoever pushes may not read the server's folders; whoever sets an app's buildpacks was asked for the right to.
+pub(crate) fn check_of_source(name: &BuildpackName) -> Result<(), String> {
+    match name.kind() {
+        BuildpackKind::Folder { path } => Err(format!(
+            "a source can't name a folder of the server ({path}): an administrator can, with pvdify buildpacks:set"
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +181,7 @@ mod tests {
             ..source(&["x"])
         };
         assert!(error(&bad("\n")).contains("names no buildpack"));
+        insta::assert_snapshot!(error(&bad("/etc\n")), @".buildpacks line 1: a source can't name a folder of the server (/etc): an administrator can, with pvdify buildpacks:set");
         assert!(
             error(&bad("heroku/go\n../x\n")).starts_with(".buildpacks line 2: "),
             "{}",

@@ -30,11 +30,21 @@ const ACCEPTED: [&str; 4] = [
 /// The largest config read to learn the platform and port.
 const MAX_CONFIG: u64 = 4 * 1024 * 1024;
 
+/// What an image is copied for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be run.
+    App,
+    /// For the buildpacks in it.
+    Buildpacks,
+}
+
 /// Copies an image into `repository`; gives the digest of the one manifest that was kept.
 pub(crate) async fn copy(
     store: &Store,
     repository: &Repository,
     image: &ImageName,
+    purpose: Purpose,
     resolver: &Resolver,
     limit: u64,
 ) -> Result<Digest, BuildError> {
@@ -57,7 +67,7 @@ pub(crate) async fn copy(
         .map_err(|error| BuildError::refused(format!("{} is no image: {error}", source.image)))?;
     image_config::check_size(&bytes, limit)
         .map_err(|error| BuildError::refused(format!("{}: {error}", source.image)))?;
-    source.check_config(manifest.config()).await?;
+    source.check_config(manifest.config(), purpose).await?;
     for blob in std::iter::once(manifest.config()).chain(manifest.layers()) {
         source.blob(store, repository, blob).await?;
     }
@@ -178,7 +188,7 @@ impl Source {
     }
 
     /// Refuses an image that can't run here, before its layers are fetched.
-    async fn check_config(&self, config: &Descriptor) -> Result<(), BuildError> {
+    async fn check_config(&self, config: &Descriptor, purpose: Purpose) -> Result<(), BuildError> {
         let refused = |text: &str| BuildError::refused(format!("{}: {text}", self.image));
         if config.size() > MAX_CONFIG {
             return Err(refused("the image's config has more than 4 MiB"));
@@ -192,7 +202,7 @@ impl Source {
         if facts.platform != image_config::own_platform() {
             return Err(wrong_platform(&self.image, &facts.platform));
         }
-        if !facts.has_command {
+        if purpose == Purpose::App && !facts.has_command {
             return Err(refused(
                 "the image says nothing to run: build it with CMD or ENTRYPOINT",
             ));

@@ -191,6 +191,7 @@ impl Builder {
             &self.store,
             &repository,
             image,
+            import::Purpose::App,
             &self.resolver,
             limits.image_bytes,
         );

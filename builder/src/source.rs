@@ -28,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) project_toml: Option<Vec<u8>>,
     /// `.buildpacks`, the names of classic buildpacks.
     pub(crate) dot_buildpacks: Option<Vec<u8>>,
+    /// `.slugignore`: what Heroku leaves out of a build.
+    pub(crate) slugignore: Option<Vec<u8>>,
     /// The symbolic links, since a bind mount would follow them out of the tree.
     pub(crate) links: BTreeSet<PathBuf>,
     /// The names at the top, for whoever asks what was looked at.
@@ -122,6 +124,7 @@ fn note(source: &mut Source, path: &Path, kind: EntryType, entry: &mut impl Read
         "app.json" => (&mut source.app_json, MAX_FILE),
         "project.toml" => (&mut source.project_toml, MAX_FILE),
         ".buildpacks" => (&mut source.dot_buildpacks, MAX_FILE),
+        ".slugignore" => (&mut source.slugignore, MAX_FILE),
         _ => return Ok(()),
     };
     if rest.is_some() || kind == EntryType::Directory {

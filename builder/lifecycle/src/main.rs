@@ -5,12 +5,17 @@
 //! It runs as the same unprivileged user as the buildpacks it starts, holds no secret, and speaks to nobody: what it
 //! leaves in the layers' folder is as little to be trusted as what they leave. A failure ends with the exit status of
 //! the specification and one line on standard error that the host reads.
+//!
+//! The same program is what classic buildpacks are wrapped in ([`classic`]), and what fetches buildpacks from outside
+//! ([`fetch`]).
 
 mod build;
 mod children;
+mod classic;
 mod detect;
 mod environment;
 mod failure;
+mod fetch;
 mod files;
 mod log;
 mod outputs;
@@ -27,6 +32,15 @@ use crate::{
 use std::{io::Write as _, process::ExitCode};
 
 fn main() -> ExitCode {
+    let arguments: Option<Vec<String>> = std::env::args_os()
+        .skip(1)
+        .map(|it| it.into_string().ok())
+        .collect();
+    let arguments = arguments.unwrap_or_default();
+    let classic = arguments.first().and_then(|it| classic::asked(it));
+    if let Some(code) = classic.or_else(|| fetch::asked(&arguments)) {
+        return code;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,4 +1,5 @@
-//! The container of one buildpack build: made, followed to its end, and gone, in whatever way the build ends.
+//! The containers of a buildpack build (that of the build itself, and those that fetch buildpacks for it): made,
+//! followed to their end, and gone, in whatever way the build ends.
 //!
 //! It holds no secret of the server and can reach nothing of it: no socket, no credentials, no capability, no way
 //! to become root. What it is given is read-only but for the app's own layers and folders that go with the build.
@@ -46,6 +47,8 @@ pub(crate) struct Mounts {
     pub(crate) downloads_new: PathBuf,
     pub(crate) tmp: PathBuf,
     pub(crate) home: PathBuf,
+    /// Where the app's folder is in the container.
+    pub(crate) app_dir: &'static str,
     /// The CA bundle and apt's configuration for it.
     pub(crate) ca: Option<(PathBuf, PathBuf)>,
 }
@@ -96,11 +99,45 @@ impl Run<'_> {
     /// Runs the lifecycle; its output goes to `output` as it comes.
     pub(crate) async fn run(&self, output: &mpsc::Sender<String>) -> Result<Ended, BuildError> {
         let limits = &self.config.limits;
+        let job = Job {
+            podman: self.podman,
+            config: self.config,
+            app: self.app,
+            build: self.build,
+            time: limits.timeout,
+            writable: self.mounts.writable(),
+            disk_bytes: limits.disk_bytes,
+        };
+        job.run(|spec| for_build(spec, &self.mounts), output).await
+    }
+}
+
+/// One container of a build.
+pub(crate) struct Job<'a> {
+    pub(crate) podman: &'a Libpod,
+    pub(crate) config: &'a Config,
+    pub(crate) app: &'a AppName,
+    pub(crate) build: &'a BuildId,
+    /// How long it may run.
+    pub(crate) time: Duration,
+    /// The folders that it can fill, and how far.
+    pub(crate) writable: Vec<PathBuf>,
+    pub(crate) disk_bytes: u64,
+}
+
+impl Job<'_> {
+    /// Runs a container that `what` says the purpose of; its output goes to `output` as it comes.
+    pub(crate) async fn run(
+        &self,
+        what: impl FnOnce(ContainerSpec) -> ContainerSpec,
+        output: &mpsc::Sender<String>,
+    ) -> Result<Ended, BuildError> {
+        let limits = &self.config.limits;
         let cgroup = Cgroup::of(&self.config.installation, self.build);
         if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(limits.pids)) {
             tracing::warn!(%error, "builds run without a limit of processes of their own");
         }
-        let spec = spec(self.config, self.app, self.build, &self.mounts, cgroup.as_ref());
+        let spec = what(powerless(self, cgroup.as_ref()));
         let container = self.podman.create_container(&spec).await.map_err(no_image)?;
         let gone = Gone {
             podman: self.podman.clone(),
@@ -110,10 +147,10 @@ impl Run<'_> {
         // Before the start, so that its first word is not missed.
         let mut lines = Box::pin(output_lines(self.podman.attach(&container).await?));
         self.podman.start_container(&container).await?;
-        let deadline = Instant::now() + limits.timeout;
+        let deadline = Instant::now() + self.time;
         let mut disk = Box::pin(watch::excess(
-            self.mounts.writable(),
-            limits.disk_bytes,
+            self.writable.clone(),
+            self.disk_bytes,
             limits.free_bytes / 2,
         ));
         let (mut log, mut failure) = (Log::new(limits.log_bytes), None);
@@ -152,31 +189,32 @@ fn no_image(error: PodmanError) -> BuildError {
     error.into()
 }
 
-/// What makes the container.
-fn spec(
-    config: &Config,
-    app: &AppName,
-    build: &BuildId,
-    mounts: &Mounts,
-    cgroup: Option<&Cgroup>,
-) -> ContainerSpec {
-    let limits = &config.limits;
-    let seconds = u32::try_from(limits.timeout.as_secs()).unwrap_or(u32::MAX);
+/// What makes the container of the build itself.
+fn for_build(spec: ContainerSpec, mounts: &Mounts) -> ContainerSpec {
+    ContainerSpec {
+        env: environment(mounts.app_dir),
+        work_dir: Some(mounts.app_dir.to_owned()),
+        entrypoint: Some(vec!["/cnb/lifecycle/lifecycle".to_owned()]),
+        command: Some(vec!["create".to_owned()]),
+        mounts: binds(mounts),
+        ..spec
+    }
+}
+
+/// What all containers of a build have in common: limits, and no power over anything.
+fn powerless(job: &Job<'_>, cgroup: Option<&Cgroup>) -> ContainerSpec {
+    let (config, limits) = (job.config, &job.config.limits);
+    let seconds = u32::try_from(job.time.as_secs()).unwrap_or(u32::MAX);
     ContainerSpec {
         image: config.build_image.clone(),
         labels: BTreeMap::from([
             ("pvdify.installation".to_owned(), config.installation.to_string()),
             ("pvdify.kind".to_owned(), "build".to_owned()),
-            ("pvdify.build".to_owned(), build.to_string()),
-            ("pvdify.app-name".to_owned(), app.to_string()),
+            ("pvdify.build".to_owned(), job.build.to_string()),
+            ("pvdify.app-name".to_owned(), job.app.to_string()),
         ]),
-        env: environment(),
         user: Some(format!("{CNB_ID}:{CNB_ID}")),
-        work_dir: Some("/workspace".to_owned()),
-        entrypoint: Some(vec!["/cnb/lifecycle/lifecycle".to_owned()]),
-        command: Some(vec!["create".to_owned()]),
         hostname: Some("build".to_owned()),
-        mounts: binds(mounts),
         // What it writes anywhere else would be on the disk uncounted.
         read_only_filesystem: true,
         cap_drop: vec!["ALL".to_owned()],
@@ -211,11 +249,11 @@ fn spec(
     }
 }
 
-fn environment() -> BTreeMap<String, String> {
+fn environment(app_dir: &str) -> BTreeMap<String, String> {
     [
         ("HOME", "/home/cnb"),
         ("CNB_PLATFORM_API", "0.15"),
-        ("CNB_APP_DIR", "/workspace"),
+        ("CNB_APP_DIR", app_dir),
         ("CNB_LAYERS_DIR", "/layers"),
         ("CNB_PLATFORM_DIR", "/platform"),
         ("CNB_BUILDPACKS_DIR", "/cnb/buildpacks"),
@@ -231,7 +269,7 @@ fn binds(mounts: &Mounts) -> Vec<Mount> {
     let mut all = vec![
         bind(&mounts.source, "/run/pvdify/source.tar", true),
         bind(&mounts.files, "/run/pvdify/files.toml", true),
-        bind(&mounts.workspace, "/workspace", false),
+        bind(&mounts.workspace, mounts.app_dir, false),
         bind(&mounts.layers, "/layers", false),
         bind(&mounts.platform, "/platform", true),
         bind(&mounts.lifecycle, "/cnb/lifecycle", true),
@@ -308,6 +346,7 @@ mod tests {
             downloads_new: path("new"),
             tmp: path("tmp"),
             home: path("home"),
+            app_dir: "/workspace",
             ca: Some((path("ca"), path("apt"))),
         };
         let config = Config {
@@ -324,7 +363,16 @@ mod tests {
             installation: "0190a8c0-0000-7000-8000-000000000000".parse().unwrap(),
         };
         let build: BuildId = "0190a8c0-0000-7000-8000-000000000001".parse().unwrap();
-        let spec = spec(&config, &"demo".parse().unwrap(), &build, &mounts, None);
+        let job = Job {
+            podman: &Libpod::new(PathBuf::new()),
+            config: &config,
+            app: &"demo".parse().unwrap(),
+            build: &build,
+            time: Duration::from_secs(1),
+            writable: Vec::new(),
+            disk_bytes: 0,
+        };
+        let spec = for_build(powerless(&job, None), &mounts);
         let writable: Vec<&str> = spec
             .mounts
             .iter()

@@ -1,6 +1,8 @@
 //! Builds by Cloud Native Buildpacks: from a source to an image in the own registry.
 //!
 //! ```text
+//! fetch.rs   take_out.rs   adopt.rs   buildpacks from outside: got, and put where they are found
+//!      \________|________/
 //! selection.rs   which buildpacks      bundle.rs   our programs      platform.rs   the build's environment
 //!        \                                |                              /
 //!         `---------------------- container.rs ----------------------'     unpack, detect, restore, build: as nobody
@@ -13,14 +15,17 @@
 //! What always holds: the container is gone before anything it wrote is read; what it wrote is never trusted; a
 //! build that fails leaves the app's layers such that the next one starts from what is whole.
 
+mod adopt;
 pub(crate) mod bundle;
 pub(crate) mod container;
 mod downloads;
 pub(crate) mod failure;
+mod fetch;
 pub(crate) mod folders;
 pub(crate) mod owned;
 mod platform;
 mod selection;
+mod take_out;
 mod watch;
 
 use crate::{
@@ -33,6 +38,7 @@ use crate::{
 };
 use bundle::Bundle;
 use container::{Mounts, Run};
+use fetch::Fetcher;
 use folders::AppFolder;
 use owned::{CNB_ID, write_new};
 use pvdify_cnb::project::{Files, Project};
@@ -60,8 +66,10 @@ impl Builder {
         let bundle = self.bundle().await?;
         let app = AppFolder::open(&config.work_dir, request.app)?;
         let mut known = Known::read(app.folder());
+        let ended_well = !known.is_under_way();
         let dropped = known.clean(&app.layers()).map_err(BuildError::disk)?;
-        if !dropped.is_empty() {
+        // Layers for the build alone go after each build.
+        if !dropped.is_empty() && !ended_well {
             say(output, "       Dropped layers of a build that did not end well").await;
         }
         let repository = Repository::from(request.app);
@@ -75,8 +83,19 @@ impl Builder {
             &below,
         );
 
-        let selection = selection::select(&bundle, wanted, project, &folder.0.join("buildpacks"))?;
-        let (env, refused) = platform::environment(
+        let own = folder.0.join("buildpacks");
+        let fetcher = Fetcher {
+            builder: self,
+            request,
+            programs: &bundle.lifecycle,
+            folder: folder.0.join("fetched"),
+        };
+        let came = selection::gather(wanted, project, request.source, &fetcher, &own).await?;
+        let selection = selection::select(&bundle, wanted, project, &came, &own)?;
+        for one in &selection.came {
+            say(output, &format!("       {one}")).await;
+        }
+        let (mut env, refused) = platform::environment(
             &config.build_env,
             config.build_ca.is_some(),
             &project.env.clone().into_iter().collect::<Vec<_>>(),
@@ -88,12 +107,27 @@ impl Builder {
             )
             .await;
         }
+        if selection.has_classic {
+            let heroku = [
+                ("STACK", "heroku-24"),
+                ("SOURCE_VERSION", request.commit.unwrap_or_default()),
+                ("REQUEST_ID", request.build.as_str()),
+            ];
+            for (name, value) in heroku {
+                env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
+        let app_dir = if selection.has_classic {
+            "/app"
+        } else {
+            "/workspace"
+        };
         let given = Given {
             order: toml::to_string(&selection.order).map_err(BuildError::unavailable)?,
-            files: files_toml(&project.files),
+            files: files_toml(&built_files(&project.files, source.slugignore.as_deref())),
             analyzed,
         };
-        let mounts = self.mounts(request, &bundle, &app, &selection.folder, &folder.0);
+        let mounts = self.mounts(request, &bundle, &app, &selection.folder, &folder.0, app_dir);
         given
             .write(&mounts, &env, config.build_ca.as_deref())
             .map_err(BuildError::disk)?;
@@ -117,7 +151,7 @@ impl Builder {
                 layers: run.mounts.layers.clone(),
                 workspace: run.mounts.workspace.clone(),
                 layers_dir: "/layers".to_owned(),
-                app_dir: "/workspace".to_owned(),
+                app_dir: app_dir.to_owned(),
                 owner: Owner {
                     uid: CNB_ID,
                     gid: CNB_ID,
@@ -171,6 +205,7 @@ impl Builder {
         app: &AppFolder,
         buildpacks: &Path,
         folder: &Path,
+        app_dir: &'static str,
     ) -> Mounts {
         // Podman is another process: it may have another working folder.
         let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -189,6 +224,7 @@ impl Builder {
             downloads_new: own("downloads"),
             tmp: own("tmp"),
             home: own("home"),
+            app_dir,
             ca: self
                 .config
                 .build_ca
@@ -244,6 +280,21 @@ impl Given {
     }
 }
 
+/// What is built of the source: as project.toml says or, where it says nothing, as `.slugignore` does. That has no
+/// patterns that take back another.
+fn built_files(project: &Files, slugignore: Option<&[u8]>) -> Files {
+    let text = String::from_utf8_lossy(slugignore.unwrap_or_default());
+    let patterns = text.lines().map(str::trim_end);
+    let patterns: Vec<String> = patterns
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', '!']))
+        .map(str::to_owned)
+        .collect();
+    match project {
+        Files::All if !patterns.is_empty() => Files::Exclude(patterns),
+        said => said.clone(),
+    }
+}
+
 /// `/run/pvdify/files.toml`
 fn files_toml(files: &Files) -> String {
     let (name, patterns) = match files {
@@ -260,5 +311,20 @@ fn project_metadata(commit: Option<&str>) -> serde_json::Value {
     match commit {
         Some(commit) => serde_json::json!({"source": {"type": "git", "version": {"commit": commit}}}),
         None => serde_json::json!({}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugignore_counts_where_project_toml_says_nothing() {
+        let ignored = b"# docs\n/docs\n\n!docs/kept\n*.psd \n".as_slice();
+        let files = built_files(&Files::All, Some(ignored));
+        assert_eq!(files_toml(&files), "exclude = [\"/docs\", \"*.psd\"]\n");
+        let said = Files::Include(vec!["a".to_owned()]);
+        assert_eq!(built_files(&said, Some(ignored)), said);
+        assert_eq!(files_toml(&built_files(&Files::All, None)), "");
     }
 }

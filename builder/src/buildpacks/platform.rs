@@ -11,7 +11,7 @@ pub(crate) const CA_FILE: &str = "/run/pvdify/ca.crt";
 /// Where apt finds its part of it.
 pub(crate) const APT_FILE: &str = "/run/pvdify/apt.conf";
 /// How each client is told of a CA bundle.
-const CA_VARIABLES: [&str; 12] = [
+pub(crate) const CA_VARIABLES: [&str; 12] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",

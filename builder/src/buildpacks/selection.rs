@@ -3,8 +3,17 @@
 //! Detected builds see ours as they are laid out. A build that names buildpacks sees those alone: a folder of the
 //! build's own, of hard links to what is laid out and of what the project itself brings.
 
-use super::{bundle::Bundle, failure::LooksFor, owned::write_new};
-use crate::{BuildError, choose::Wanted};
+use super::{
+    adopt::{self, Adopted, Tree},
+    bundle::Bundle,
+    failure::LooksFor,
+    fetch::{self, Fetcher},
+    owned::write_new,
+};
+use crate::{
+    BuildError,
+    choose::{Wanted, check_of_source},
+};
 use pvdify_cnb::{
     descriptor::Descriptor,
     group::{Order, OrderElement, OrderGroup},
@@ -13,9 +22,13 @@ use pvdify_cnb::{
 };
 use pvdify_types::{BuildpackKind, BuildpackName};
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
+
+/// Ours that reads Procfiles.
+const PROCFILE: &str = "pvdify/procfile";
 
 /// What a build container gets.
 #[derive(Debug)]
@@ -26,6 +39,113 @@ pub(crate) struct Selection {
     pub(crate) order: Order,
     /// What each of them looks for, for when none finds it.
     pub(crate) looks_for: Vec<LooksFor>,
+    /// What came from outside: a line for each, for the log.
+    pub(crate) came: Vec<String>,
+    /// Whether a classic buildpack is among them: those expect the app where Heroku has it.
+    pub(crate) has_classic: bool,
+}
+
+/// What came from outside, by its name.
+pub(crate) type Came = BTreeMap<String, Adopted>;
+
+/// Gets all that is named and not here.
+pub(crate) async fn gather(
+    wanted: &Wanted,
+    project: &Project,
+    source: &Path,
+    fetcher: &Fetcher<'_>,
+    own: &Path,
+) -> Result<Came, BuildError> {
+    let mut came = Came::new();
+    let named: &[BuildpackName] = match wanted {
+        Wanted::Named(names) => names,
+        Wanted::Detected | Wanted::Project(_) => &[],
+    };
+    let of_project = match wanted {
+        Wanted::Project(buildpacks) => &buildpacks[..],
+        Wanted::Detected | Wanted::Named(_) => &[],
+    };
+    let uris = project.pre.iter().chain(of_project).chain(&project.post);
+    let uris = uris.filter_map(|one| match &one.source {
+        ProjectSource::Uri(uri) => Some(uri),
+        _ => None,
+    });
+    for name in named {
+        if !came.contains_key(name.as_str()) && !matches!(name.kind(), BuildpackKind::Id { .. }) {
+            let tree = fetcher.fetch(name, came.len()).await?;
+            came.insert(name.to_string(), adopted(tree, own).await?);
+        }
+    }
+    for uri in uris {
+        if came.contains_key(uri) {
+            continue;
+        }
+        let tree = match uri.parse::<BuildpackName>() {
+            Ok(name) if matches!(name.kind(), BuildpackKind::Id { .. }) => {
+                match of_source(uri, source, fetcher, came.len()).await? {
+                    Some(tree) => tree,
+                    // It is one of those that are here, or will be said not to be.
+                    None => continue,
+                }
+            }
+            Ok(name) => {
+                check_of_source(&name)
+                    .map_err(|error| BuildError::Refused(format!("project.toml: {error}")))?;
+                fetcher.fetch(&name, came.len()).await?
+            }
+            Err(error) => match of_source(uri, source, fetcher, came.len()).await? {
+                Some(tree) => tree,
+                None => {
+                    return Err(BuildError::Refused(format!(
+                        "project.toml: the buildpack {uri}: {error}"
+                    )));
+                }
+            },
+        };
+        came.insert(uri.clone(), adopted(tree, own).await?);
+    }
+    Ok(came)
+}
+
+async fn adopted(tree: Tree, own: &Path) -> Result<Adopted, BuildError> {
+    let own = own.to_owned();
+    tokio::task::spawn_blocking(move || adopt::adopt(&tree, &own))
+        .await
+        .map_err(BuildError::unavailable)?
+}
+
+/// A buildpack in the pushed source itself; nothing if there is no such folder.
+async fn of_source(
+    uri: &str,
+    source: &Path,
+    fetcher: &Fetcher<'_>,
+    number: usize,
+) -> Result<Option<Tree>, BuildError> {
+    let path = uri.trim_start_matches("./").trim_end_matches('/');
+    let is_plain = !path.is_empty()
+        && !path.contains(':')
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    // The name by which its classic kind would be known: what an ID looks like, and no version.
+    let Some(name) = is_plain.then(|| path.parse::<BuildpackName>().ok()).flatten() else {
+        return Ok(None);
+    };
+    let folder = fetcher.folder.join(number.to_string()).join("tree");
+    let (source, path, to) = (source.to_owned(), path.to_owned(), folder.clone());
+    let taken = tokio::task::spawn_blocking(move || fetch::from_source(&source, &path, &to)).await;
+    taken
+        .map_err(BuildError::unavailable)?
+        .map_err(|error| BuildError::Refused(format!("project.toml: the buildpack {uri}: {error}")))?;
+    let is_there = fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    if !is_there {
+        fs::remove_dir(&folder).map_err(BuildError::disk)?;
+        return Ok(None);
+    }
+    Ok(Some(Tree {
+        name,
+        folder,
+        what: String::new(),
+        top: None,
+    }))
 }
 
 /// A buildpack that is there.
@@ -41,6 +161,7 @@ pub(crate) fn select(
     bundle: &Bundle,
     wanted: &Wanted,
     project: &Project,
+    came: &Came,
     own: &Path,
 ) -> Result<Selection, BuildError> {
     let ours = found(&bundle.buildpacks).map_err(BuildError::disk)?;
@@ -51,12 +172,14 @@ pub(crate) fn select(
             folder: bundle.buildpacks.clone(),
             order: bundle.order.clone(),
             looks_for: looked_for(looks_for, &ours),
+            came: Vec::new(),
+            has_classic: false,
         });
     }
     let mut chosen = Chosen {
         ours: &ours,
+        came,
         own,
-        used: Vec::new(),
         inline: 0,
     };
     let pre = chosen.all(&project.pre)?;
@@ -68,12 +191,15 @@ pub(crate) fn select(
             .iter()
             .map(|group| group.group.clone())
             .collect(),
-        Wanted::Named(names) => vec![
-            names
-                .iter()
-                .map(|name| chosen.named(name))
-                .collect::<Result<_, _>>()?,
-        ],
+        Wanted::Named(names) => {
+            let named = names.iter().map(|name| chosen.named(name));
+            let mut group = named.collect::<Result<Vec<_>, _>>()?;
+            // A Procfile counts with whatever buildpacks; classic ones see to it themselves.
+            if came.values().all(|one| one.classic.is_none()) {
+                group.extend(chosen.procfile(&group));
+            }
+            vec![group]
+        }
         Wanted::Project(buildpacks) => vec![chosen.all(buildpacks)?],
     };
     let around = |group: Vec<OrderElement>| OrderGroup {
@@ -83,7 +209,12 @@ pub(crate) fn select(
         order: groups.into_iter().map(around).collect(),
         ..Order::default()
     };
-    let looks_for = looked_for(order.order.iter().flat_map(|group| &group.group), &ours);
+    finish(came, &order).map_err(BuildError::disk)?;
+    let mut looks_for = looked_for(order.order.iter().flat_map(|group| &group.group), &ours);
+    looks_for.extend(came.keys().map(|name| LooksFor {
+        name: name.clone(),
+        files: "as its own bin/detect says".to_owned(),
+    }));
     // All of ours are there besides: composites and projects may refer to them.
     for one in &ours {
         link(&one.folder, &own.join(folder_of(&one.descriptor))).map_err(BuildError::disk)?;
@@ -92,14 +223,37 @@ pub(crate) fn select(
         folder: own.to_owned(),
         order,
         looks_for,
+        came: came.values().map(|one| one.shown.clone()).collect(),
+        has_classic: came.values().any(|one| one.classic.is_some()),
     })
+}
+
+/// Tells each classic buildpack what it has to know of the others.
+fn finish(came: &Came, order: &Order) -> io::Result<()> {
+    let elements = || order.order.iter().flat_map(|group| &group.group);
+    let count = order
+        .order
+        .iter()
+        .map(|group| group.group.len())
+        .max()
+        .unwrap_or(0);
+    let is_classic = |element: &&OrderElement| {
+        let mut classic = came.values().filter(|one| one.classic.is_some());
+        classic.any(|one| one.element.id == element.id)
+    };
+    let last = elements().rfind(is_classic);
+    for (name, one) in came {
+        let is_last = last.is_some_and(|last| last.id == one.element.id);
+        adopt::finish(one, name, count == 1, is_last)?;
+    }
+    Ok(())
 }
 
 /// The work of one selection.
 struct Chosen<'a> {
     ours: &'a [Found],
+    came: &'a Came,
     own: &'a Path,
-    used: Vec<BuildpackId>,
     inline: usize,
 }
 
@@ -120,6 +274,7 @@ impl Chosen<'_> {
             (ProjectSource::Known { .. }, None) => Err(BuildError::refused(
                 "project.toml names a buildpack without an id",
             )),
+            (ProjectSource::Uri(uri), _) if self.came.contains_key(uri) => Ok(self.came[uri].element.clone()),
             (ProjectSource::Uri(uri), _) => self.named(&uri.parse().map_err(|error| {
                 BuildError::Refused(format!("project.toml: the buildpack {uri}: {error}"))
             })?),
@@ -128,6 +283,9 @@ impl Chosen<'_> {
     }
 
     fn named(&mut self, name: &BuildpackName) -> Result<OrderElement, BuildError> {
+        if let Some(one) = self.came.get(name.as_str()) {
+            return Ok(one.element.clone());
+        }
         let BuildpackKind::Id { id, version } = name.kind() else {
             return Err(BuildError::Refused(format!(
                 "the buildpack {name} is not on this server; there are: {}",
@@ -146,7 +304,6 @@ impl Chosen<'_> {
                 self.listed()
             )));
         };
-        self.used.push(one.descriptor.id.clone());
         Ok(element(one.descriptor.id.clone(), one.descriptor.version.clone()))
     }
 
@@ -177,6 +334,19 @@ impl Chosen<'_> {
         };
         write().map_err(BuildError::disk)?;
         Ok(element(id, version))
+    }
+
+    /// Ours for Procfiles, unless it is there already.
+    fn procfile(&self, group: &[OrderElement]) -> Option<OrderElement> {
+        let one = self
+            .ours
+            .iter()
+            .find(|one| one.descriptor.id.as_str() == PROCFILE)?;
+        let is_there = group.iter().any(|element| element.id == one.descriptor.id);
+        (!is_there).then(|| OrderElement {
+            optional: true,
+            ..element(one.descriptor.id.clone(), one.descriptor.version.clone())
+        })
     }
 
     fn listed(&self) -> String {
@@ -300,6 +470,7 @@ mod tests {
             &bundle(dir.path()),
             &Wanted::Detected,
             &Project::default(),
+            &Came::new(),
             &dir.path().join("own"),
         )
         .unwrap();
@@ -317,18 +488,65 @@ mod tests {
         )
         .unwrap();
         let wanted = Wanted::Project(project.group.clone());
-        let selection = select(&bundle(dir.path()), &wanted, &project, &own).unwrap();
+        let selection = select(&bundle(dir.path()), &wanted, &project, &Came::new(), &own).unwrap();
         assert_eq!(ids(&selection), [["pvdify/nodejs", "pvdify/go", "me/x"]]);
         assert!(
             own.join("me_x/0.0.0/bin/build").is_file() && own.join("pvdify_go/0.1.0/bin/build").is_file()
         );
         let error = |name: &str| {
             let wanted = Wanted::Named(vec![name.parse().unwrap()]);
-            select(&bundle(dir.path()), &wanted, &Project::default(), &own)
-                .unwrap_err()
-                .to_string()
+            select(
+                &bundle(dir.path()),
+                &wanted,
+                &Project::default(),
+                &Came::new(),
+                &own,
+            )
+            .unwrap_err()
+            .to_string()
         };
         insta::assert_snapshot!(error("pvdify/cobol"), @"the buildpack pvdify/cobol is not on this server; there are: pvdify/go, pvdify/nodejs");
         insta::assert_snapshot!(error("pvdify/go@9"), @"the buildpack pvdify/go@9 is not on this server; there are: pvdify/go, pvdify/nodejs");
+    }
+
+    #[test]
+    fn what_came_takes_its_place_and_classic_ones_learn_of_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        let come = |name: &str| {
+            let folder = dir.path().join(name.replace('/', "_"));
+            fs::create_dir_all(folder.join("bin")).unwrap();
+            fs::write(folder.join("bin/compile"), "").unwrap();
+            let tree = Tree {
+                name: name.parse().unwrap(),
+                folder,
+                what: "abc".to_owned(),
+                top: None,
+            };
+            (name.to_owned(), adopt::adopt(&tree, &own).unwrap())
+        };
+        let names = ["https://h/two.git", "pvdify/go", "https://h/one.git"];
+        let came = Came::from([come(names[0]), come(names[2])]);
+        let wanted = Wanted::Named(names.map(|name| name.parse().unwrap()).to_vec());
+        let selection = select(&bundle(dir.path()), &wanted, &Project::default(), &came, &own).unwrap();
+        assert!(selection.has_classic);
+        assert_eq!(selection.came.len(), 2);
+        let group: Vec<&str> = ids(&selection).remove(0);
+        assert!(
+            group[0].starts_with("classic/two-") && group[1] == "pvdify/go",
+            "{group:?}"
+        );
+        assert!(group[2].starts_with("classic/one-"), "{group:?}");
+        for (name, last) in [(names[0], false), (names[2], true)] {
+            let folder = came[name].classic.clone().unwrap();
+            let says: toml::Table = fs::read_to_string(folder.join("classic.toml"))
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert_eq!(
+                (says["alone"].as_bool(), says["last"].as_bool()),
+                (Some(false), Some(last))
+            );
+        }
     }
 }

@@ -100,6 +100,11 @@ impl Known {
         self.content.layers.get(key)
     }
 
+    /// Whether the last build did not end with an image.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.content.under_way
+    }
+
     /// Says that an image was made, of these layers.
     pub(crate) fn replace(&mut self, layers: BTreeMap<String, KnownLayer>) -> io::Result<()> {
         self.content.layers = layers;

@@ -18,7 +18,7 @@
 //! - An image is given out only when its manifest and all its blobs are in the store.
 
 mod archive;
-mod beneath;
+pub(crate) mod beneath;
 mod compress;
 pub(crate) mod finish;
 pub(crate) mod image;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
 mod build;
+mod classic;
 mod create;
 mod detect;
 mod detect_env;
+mod fetch;
 mod restore;
 mod unpack;
 mod world;

@@ -1,0 +1,368 @@
+//! Buildpacks in a folder that came from outside, moved to where the build finds them: Cloud Native ones under their
+//! ID and version, classic ones in a wrapping of ours. Blocking.
+//!
+//! The folder is somebody else's: what is read of it is read beneath it, through no link, and what is written is
+//! written beside it. A whole folder is moved by its name; nothing in it is opened for that.
+
+use super::owned::write_new;
+use crate::{BuildError, export::beneath::Beneath};
+use pvdify_cnb::{
+    descriptor::{Descriptor, Kind},
+    group::OrderElement,
+    id::{BuildpackId, BuildpackVersion},
+};
+use pvdify_types::BuildpackName;
+use sha2::{Digest as _, Sha256};
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The largest buildpack.toml.
+const MAX_TOML: u64 = 1 << 20;
+/// How deep a buildpack.toml is looked for.
+const DEEPEST: usize = 3;
+/// The most buildpacks in one place; the largest of the public ones have some dozens.
+const MOST: usize = 200;
+/// The IDs that only ours have: what they leave in their caches is trusted more.
+const OURS: &str = "pvdify/";
+
+/// A folder that came.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// As the person named it.
+    pub(crate) name: BuildpackName,
+    /// Where it is now, on the file system of the build's folder.
+    pub(crate) folder: PathBuf,
+    /// What came: a commit, a digest.
+    pub(crate) what: String,
+    /// Which of the buildpacks in it is meant, if whoever packed it said so.
+    pub(crate) top: Option<(BuildpackId, BuildpackVersion)>,
+}
+
+/// What was in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Adopted {
+    /// The one that is meant.
+    pub(crate) element: OrderElement,
+    /// The wrapping's folder, of a classic one.
+    pub(crate) classic: Option<PathBuf>,
+    /// How it is called in the log: the name, and what came.
+    pub(crate) shown: String,
+}
+
+/// Moves all buildpacks of the tree below `own`.
+pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
+    let refused = |text: &str| BuildError::Refused(format!("the buildpack {}: {text}", tree.name));
+    let unreadable = |error: io::Error| refused(&error.to_string());
+    let root = only_folder(&tree.folder).map_err(unreadable)?;
+    let beneath = Beneath::open(&root).map_err(unreadable)?;
+    let mut found = Vec::new();
+    let mut wrong = None;
+    look(&beneath, Path::new(""), 0, &mut found, &mut wrong).map_err(unreadable)?;
+    let is_top = |one: &&(PathBuf, Descriptor)| one.0.as_os_str().is_empty();
+    if !found.iter().any(|one| is_top(&one)) && beneath.file(Path::new("bin/compile")).is_ok() {
+        return wrap(tree, &root, own).map_err(BuildError::disk);
+    }
+    let meant = match &tree.top {
+        Some((id, version)) => found
+            .iter()
+            .find(|(_, one)| one.id == *id && one.version == *version),
+        None => found.iter().find(is_top).or_else(|| outermost(&found)),
+    };
+    let meant = match (meant, found.len(), wrong) {
+        (Some((_, meant)), ..) => meant.clone(),
+        (None, 0, Some(error)) => return Err(refused(&error)),
+        (None, 0, None) => {
+            return Err(refused(
+                "there is neither a buildpack.toml nor a bin/compile in it",
+            ));
+        }
+        (None, ..) => {
+            let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
+            return Err(refused(&format!(
+                "it holds several, none of which contains the others: {}",
+                ids.join(", ")
+            )));
+        }
+    };
+    if let Some((_, one)) = found.iter().find(|(_, one)| one.id.as_str().starts_with(OURS)) {
+        return Err(refused(&format!(
+            "it calls itself {}; only this server's own are called {OURS}...",
+            one.id
+        )));
+    }
+    // The deepest first: the folder of one may be within that of another.
+    found.sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
+    for (path, one) in &found {
+        let target = own.join(one.id.folder()).join(one.version.as_str());
+        let place = || {
+            fs::create_dir_all(target.parent().unwrap_or(own))?;
+            if target.exists() {
+                return Ok(());
+            }
+            fs::rename(
+                if path.as_os_str().is_empty() {
+                    root.clone()
+                } else {
+                    root.join(path)
+                },
+                &target,
+            )
+        };
+        place().map_err(BuildError::disk)?;
+    }
+    Ok(Adopted {
+        shown: shown(tree, &format!("{} {}", meant.id, meant.version)),
+        element: OrderElement::new(meant.id, Some(meant.version)),
+        classic: None,
+    })
+}
+
+/// The folder itself or, as archives often have it, the only thing in it.
+fn only_folder(folder: &Path) -> io::Result<PathBuf> {
+    let beneath = Beneath::open(folder)?;
+    let names: Vec<OsString> = beneath.names()?;
+    match &names[..] {
+        [one] if beneath.has_folder(one) && one != "bin" => Ok(folder.join(one)),
+        _ => Ok(folder.to_owned()),
+    }
+}
+
+/// Every buildpack.toml that is one; `wrong` is why the first that is none is none.
+fn look(
+    folder: &Beneath,
+    path: &Path,
+    depth: usize,
+    found: &mut Vec<(PathBuf, Descriptor)>,
+    wrong: &mut Option<String>,
+) -> io::Result<()> {
+    if found.len() >= MOST {
+        return Err(io::Error::other(format!("it holds more than {MOST} buildpacks")));
+    }
+    if let Some(text) = folder.text_if_there(Path::new("buildpack.toml"), MAX_TOML)? {
+        match Descriptor::parse(&text) {
+            Ok(one) if one.kind == Kind::Buildpack => found.push((path.to_owned(), one)),
+            Ok(_) => {}
+            Err(error) => {
+                wrong.get_or_insert_with(|| format!("{}: {error}", path.join("buildpack.toml").display()));
+            }
+        }
+    }
+    if depth == DEEPEST {
+        return Ok(());
+    }
+    for name in folder.names()? {
+        let is_hidden = name.to_string_lossy().starts_with('.');
+        if !is_hidden && folder.has_folder(&name) {
+            look(
+                &folder.folder(Path::new(&name))?,
+                &path.join(&name),
+                depth + 1,
+                found,
+                wrong,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The only one, or the only one that no other consists of.
+fn outermost(found: &[(PathBuf, Descriptor)]) -> Option<&(PathBuf, Descriptor)> {
+    let is_part = |id: &BuildpackId| {
+        let orders = found.iter().flat_map(|(_, one)| &one.order);
+        orders.flat_map(|group| &group.group).any(|part| part.id == *id)
+    };
+    let mut outer = found.iter().filter(|(_, one)| !is_part(&one.id));
+    let first = outer.next()?;
+    outer.next().is_none().then_some(first)
+}
+
+/// A classic buildpack, wrapped.
+fn wrap(tree: &Tree, root: &Path, own: &Path) -> io::Result<Adopted> {
+    let id = classic_id(&tree.name);
+    let version = short(&tree.what);
+    let folder = own.join(id.replace('/', "_")).join(&version);
+    fs::create_dir_all(folder.join("bin"))?;
+    fs::rename(root, folder.join("classic"))?;
+    let toml = format!("api = \"0.8\"\n\n[buildpack]\nid = \"{id}\"\nversion = \"{version}\"\n");
+    write_new(&folder.join("buildpack.toml"), toml.as_bytes(), 0o644)?;
+    for program in ["detect", "build"] {
+        let script = format!("#!/bin/sh\nexec /cnb/lifecycle/lifecycle classic-{program}\n");
+        write_new(&folder.join("bin").join(program), script.as_bytes(), 0o755)?;
+    }
+    let parse = |error: pvdify_cnb::id::BadName| io::Error::other(error);
+    Ok(Adopted {
+        shown: shown(tree, &format!("classic, as {id}")),
+        element: OrderElement::new(id.parse().map_err(parse)?, Some(version.parse().map_err(parse)?)),
+        classic: Some(folder),
+    })
+}
+
+/// What the wrapping has to know of the others of its build.
+pub(crate) fn finish(adopted: &Adopted, name: &str, alone: bool, last: bool) -> io::Result<()> {
+    let Some(folder) = &adopted.classic else {
+        return Ok(());
+    };
+    let says = toml::Table::from_iter([
+        ("name".to_owned(), toml::Value::from(name)),
+        ("alone".to_owned(), toml::Value::from(alone)),
+        ("last".to_owned(), toml::Value::from(last)),
+    ]);
+    write_new(&folder.join("classic.toml"), says.to_string().as_bytes(), 0o644)
+}
+
+/// The same for every version of a buildpack, so that its cache is found again: the last part of its address for
+/// people, and a digest of all of it.
+fn classic_id(name: &BuildpackName) -> String {
+    let address = name.as_str().split(['#', '?']).next().unwrap_or_default();
+    let last = address
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default();
+    let mut last = last.strip_prefix("heroku-buildpack-").unwrap_or(last);
+    for end in [".git", ".tgz", ".tar.gz", ".tar"] {
+        last = last.strip_suffix(end).unwrap_or(last);
+    }
+    let plain: String = last
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(40)
+        .collect();
+    format!("classic/{plain}-{}", hex::encode(&Sha256::digest(address)[..4]))
+}
+
+fn short(what: &str) -> String {
+    let what = what.rsplit(':').next().unwrap_or_default();
+    let short: String = what
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(12)
+        .collect();
+    if short.is_empty() { "0".to_owned() } else { short }
+}
+
+fn shown(tree: &Tree, as_what: &str) -> String {
+    let what = if tree.what.is_empty() {
+        String::new()
+    } else {
+        format!(" at {}", tree.what)
+    };
+    format!("{}{what}: {as_what}", tree.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(id: &str, more: &str) -> String {
+        format!("api = '0.10'\n[buildpack]\nid = '{id}'\nversion = '1'\n{more}")
+    }
+
+    fn adopted(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Adopted, String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree {
+            name: "https://h/heroku-buildpack-x.git#v1".parse().unwrap(),
+            folder: dir.path().join("tree"),
+            what: "0123456789abcdef".to_owned(),
+            top: None,
+        };
+        fs::create_dir(&tree.folder).unwrap();
+        for (path, text) in files {
+            let path = tree.folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let done = adopt(&tree, &dir.path().join("own")).map_err(|error| error.to_string());
+        (dir, done)
+    }
+
+    #[test]
+    fn one_is_found_at_the_top_or_in_the_only_folder() {
+        for path in ["buildpack.toml", "x-1.0/buildpack.toml"] {
+            let (dir, done) = adopted(&[(path, &descriptor("a/b", ""))]);
+            let done = done.unwrap();
+            assert_eq!((done.element.id.as_str(), done.classic), ("a/b", None));
+            assert!(dir.path().join("own/a_b/1/buildpack.toml").is_file());
+        }
+    }
+
+    #[test]
+    fn a_composite_comes_with_its_parts() {
+        let order = "[[order]]\n[[order.group]]\nid = 'a/part'\nversion = '1'\n";
+        let parts = descriptor("a/part", "");
+        for path in ["all/buildpack.toml", "buildpack.toml"] {
+            let (dir, done) = adopted(&[
+                (path, &descriptor("a/all", order)),
+                ("parts/one/buildpack.toml", &parts),
+                ("README.md", ""),
+            ]);
+            assert_eq!(done.unwrap().element.id.as_str(), "a/all");
+            for folder in ["own/a_all/1", "own/a_part/1"] {
+                assert!(
+                    dir.path().join(folder).join("buildpack.toml").is_file(),
+                    "{folder}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_classic_one_is_wrapped() {
+        // Heroku's registry has a buildpack.toml of its own kind.
+        let (dir, done) = adopted(&[
+            ("bin/compile", "x"),
+            ("buildpack.toml", "name = 'X'\n[publish]\n"),
+        ]);
+        let done = done.unwrap();
+        insta::assert_snapshot!(done.shown, @"https://h/heroku-buildpack-x.git#v1 at 0123456789abcdef: classic, as classic/x-3f6f55b6");
+        let folder = done.classic.clone().unwrap();
+        assert!(folder.starts_with(dir.path().join("own")) && folder.ends_with("0123456789ab"));
+        assert!(folder.join("classic/bin/compile").is_file() && folder.join("bin/build").is_file());
+        let text = fs::read_to_string(folder.join("buildpack.toml")).unwrap();
+        assert!(Descriptor::parse(&text).is_ok(), "{text}");
+        finish(&done, "https://h/x", true, false).unwrap();
+        let says = fs::read_to_string(folder.join("classic.toml")).unwrap();
+        insta::assert_snapshot!(says, @r#"
+        alone = true
+        last = false
+        name = "https://h/x"
+        "#);
+    }
+
+    #[test]
+    fn what_is_no_buildpack_is_said_why() {
+        let error = |files: &[(&str, &str)]| adopted(files).1.unwrap_err();
+        insta::assert_snapshot!(error(&[("README.md", "")]), @"the buildpack https://h/heroku-buildpack-x.git#v1: there is neither a buildpack.toml nor a bin/compile in it");
+        let (a, b) = (descriptor("a/a", ""), descriptor("b/b", ""));
+        insta::assert_snapshot!(error(&[("x/buildpack.toml", &a), ("y/buildpack.toml", &b)]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it holds several, none of which contains the others: a/a, b/b");
+        insta::assert_snapshot!(error(&[("buildpack.toml", &descriptor("pvdify/go", ""))]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it calls itself pvdify/go; only this server's own are called pvdify/...");
+        assert!(error(&[("buildpack.toml", "api = 1\n")]).contains("buildpack.toml: TOML parse error"));
+    }
+
+    #[test]
+    fn a_link_in_it_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outside, folder) = (dir.path().join("outside"), dir.path().join("tree"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("buildpack.toml"), descriptor("a/b", "")).unwrap();
+        std::os::unix::fs::symlink(&outside, folder.join("x")).unwrap();
+        let tree = Tree {
+            name: "https://h/x".parse().unwrap(),
+            folder,
+            what: String::new(),
+            top: None,
+        };
+        assert!(adopt(&tree, &dir.path().join("own")).is_err());
+        assert!(outside.join("buildpack.toml").exists());
+    }
+}
