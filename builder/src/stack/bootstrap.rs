@@ -6,7 +6,7 @@
 
 use super::{
     Options, StackError,
-    recipe::{self, DPKG_OPTIONS, GROW, Image, PACK, SETUP},
+    recipe::{self, DPKG_OPTIONS, GROW, Image, PACK, REMEMBER, SETUP},
     say, sources,
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -32,6 +32,13 @@ const TAIL: usize = 25;
 const CLEAN_UP: Duration = Duration::from_secs(20);
 /// Where Debian 13's keys are; Debian 12 as first published lacks them, its updates have them.
 const KEYS: (&str, &str) = ("/usr/share/keyrings", "debian-archive-trixie-stable.");
+/// What mmdebstrap runs in the new system, in this order.
+const HOOKS: [(&str, &str); 4] = [
+    ("setup", SETUP),
+    ("pack", PACK),
+    ("remember", REMEMBER),
+    ("grow", GROW),
+];
 /// Steps that are shown of mmdebstrap's own.
 const STEPS: [&str; 6] = [
     "running apt-get update",
@@ -111,7 +118,7 @@ fn command(work: &Path, build: &Path, lines: &[String]) -> Command {
     for option in DPKG_OPTIONS {
         command.arg(format!("--dpkgopt={option}"));
     }
-    for hook in ["setup", "pack", "grow"] {
+    for (hook, _) in HOOKS {
         command.arg(format!("--customize-hook={}", work.join(hook).display()));
     }
     command.arg("trixie").arg(build).args(lines);
@@ -203,7 +210,7 @@ impl Drop for Running {
 fn write_hooks(work: &Path, apt_options: &str) -> std::io::Result<()> {
     // apt fetches as a user of its own.
     fs::set_permissions(work, fs::Permissions::from_mode(0o755))?;
-    for (name, text) in [("setup", SETUP), ("pack", PACK), ("grow", GROW)] {
+    for (name, text) in HOOKS {
         let path = work.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;

@@ -3,7 +3,7 @@
 
 use super::{
     Options, StackError, packages,
-    recipe::{self, Distribution, INSTALL, Image, SETUP},
+    recipe::{self, Distribution, INSTALL, Image, REMEMBER, SETUP},
     say, sources, storage,
 };
 use crate::podman::{self, Libpod, Query};
@@ -133,19 +133,19 @@ pub(super) async fn build(
 }
 
 /// `FROM` the base, and what is put on it.
-fn containerfile(base: &str) -> String {
+fn containerfile(which: Image, base: &str) -> String {
     let mut text = format!("FROM {base}\nUSER root\nWORKDIR /\nENTRYPOINT []\n");
     for instruction in recipe::instructions() {
         text.push_str(&instruction);
         text.push('\n');
     }
-    for arguments in [["install", SCRIPTS], ["setup", "/"]] {
-        let [script, argument] = arguments;
-        let argument = if script == "install" {
-            format!("{argument}/packages")
-        } else {
-            argument.to_owned()
-        };
+    let packages = format!("{SCRIPTS}/packages");
+    // The build image stands on the run image, whose packages are those before any is installed.
+    let remember = (which == Image::Build).then_some(("remember", "/"));
+    for (script, argument) in remember
+        .into_iter()
+        .chain([("install", packages.as_str()), ("setup", "/")])
+    {
         let command = json!(["/bin/sh", format!("{SCRIPTS}/{script}"), argument]);
         text.push_str(&format!(
             "RUN --mount=type=bind,source=scripts,target={SCRIPTS} {command}\n"
@@ -169,9 +169,10 @@ async fn context(which: Image, base: &str, options: &Options) -> Result<Vec<u8>,
     let host = sources::options().await.unwrap_or_default();
     let packages: String = which.packages().iter().map(|line| format!("{line}\n")).collect();
     let files = [
-        ("Containerfile", containerfile(base).into_bytes()),
+        ("Containerfile", containerfile(which, base).into_bytes()),
         ("scripts/install", INSTALL.into()),
         ("scripts/setup", SETUP.into()),
+        ("scripts/remember", REMEMBER.into()),
         ("scripts/packages", packages.into_bytes()),
         (
             "scripts/apt.conf",
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_dockerfile_names_the_base_by_its_id_and_leaves_no_script_behind() {
-        insta::assert_snapshot!(containerfile("0123abc"), @r#"
+        insta::assert_snapshot!(containerfile(Image::Build, "0123abc"), @r#"
         FROM 0123abc
         USER root
         WORKDIR /
@@ -306,9 +307,11 @@ mod tests {
         ENV CNB_USER_ID=10001
         ENV CNB_GROUP_ID=10001
         CMD ["/bin/bash"]
+        RUN --mount=type=bind,source=scripts,target=/run/pvdify-stack ["/bin/sh","/run/pvdify-stack/remember","/"]
         RUN --mount=type=bind,source=scripts,target=/run/pvdify-stack ["/bin/sh","/run/pvdify-stack/install","/run/pvdify-stack/packages"]
         RUN --mount=type=bind,source=scripts,target=/run/pvdify-stack ["/bin/sh","/run/pvdify-stack/setup","/"]
         "#);
+        assert!(!containerfile(Image::Run, "0123abc").contains("remember"));
     }
 
     #[test]

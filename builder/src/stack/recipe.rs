@@ -23,6 +23,8 @@ pub(super) const CNB_ID: &str = "10001";
 pub(super) const SETUP: &str = include_str!("scripts/setup");
 /// Packs the run image in the middle of a bootstrap.
 pub(super) const PACK: &str = include_str!("scripts/pack");
+/// Keeps the list of the run image's packages for the build image.
+pub(super) const REMEMBER: &str = include_str!("scripts/remember");
 /// Goes on to the build image after that.
 pub(super) const GROW: &str = include_str!("scripts/grow");
 /// Installs packages on somebody else's image.
@@ -241,11 +243,11 @@ pub(super) fn stamp(base: &Base) -> String {
     add(&base.to_string());
     match base {
         Base::Packages => {
-            [SETUP, PACK, GROW].into_iter().for_each(&mut add);
+            [SETUP, PACK, REMEMBER, GROW].into_iter().for_each(&mut add);
             DPKG_OPTIONS.into_iter().for_each(&mut add);
         }
         Base::Image(_) => {
-            [SETUP, INSTALL].into_iter().for_each(&mut add);
+            [SETUP, REMEMBER, INSTALL].into_iter().for_each(&mut add);
         }
     }
     for image in Image::BOTH {

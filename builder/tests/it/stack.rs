@@ -29,7 +29,7 @@ case "$*" in *libmpdec4 | *libargon2-1) exit 100 ;; esac
 fn base(os_release: &str, version: &str) -> bytes::Bytes {
     let mut tar = tar::Builder::new(Vec::new());
     let applets = [
-        "sh", "bash", "cat", "chmod", "chown", "grep", "mkdir", "printf", "rm", "sed", "dirname",
+        "sh", "bash", "cat", "chmod", "chown", "grep", "mkdir", "printf", "rm", "sed", "cp", "dirname",
     ];
     append_busybox(&mut tar, &applets);
     append(&mut tar, "bin/apt-get", APT_GET);
@@ -119,17 +119,21 @@ async fn base_images_are_made_on_any_debian_and_again_only_for_newer_packages() 
     );
     assert_eq!(run["Config"]["Cmd"], json!(["/bin/bash"]));
     assert!(run["Config"]["User"].as_str().unwrap_or("root") == "root");
-    let passwd = read_file(&bench, "/etc/passwd").await;
+    let passwd = read_file(&bench, "run", "/etc/passwd").await;
     insta::assert_snapshot!(passwd, @r"
     root:x:0:0::/root:/bin/sh
     cnb:x:10001:10001:Cloud Native Buildpacks:/home/cnb:/bin/bash
     ");
-    let status = read_file(&bench, "/var/lib/dpkg/status").await;
+    let status = read_file(&bench, "run", "/var/lib/dpkg/status").await;
     assert!(status.contains("Package: libmpdec3\n") && !status.contains("Package: libmpdec4\n"));
     assert!(
         !status.contains("Package: build-essential\n"),
         "the run image has no compiler"
     );
+    let remembered = read_file(&bench, "build", "/usr/share/pvdify/run-image.dpkg-status").await;
+    assert_eq!(remembered, status, "buildpacks read what the run image has");
+    let own = read_file(&bench, "build", "/var/lib/dpkg/status").await;
+    assert!(own.contains("Package: build-essential\n"));
 
     let before = (
         run["Id"].clone(),
@@ -182,10 +186,10 @@ fn without_sizes(lines: &[String]) -> String {
     lines.iter().map(line).collect()
 }
 
-async fn read_file(bench: &Bench, path: &str) -> String {
+async fn read_file(bench: &Bench, image: &str, path: &str) -> String {
     let files: &[(&str, &[u8])] = &[(
         "Dockerfile",
-        format!("FROM pvdify/run:trixie\nRUN cat {path} | sed 's/^/out:/'\n")
+        format!("FROM pvdify/{image}:trixie\nRUN cat {path} | sed 's/^/out:/'\n")
             .leak()
             .as_bytes(),
     )];
