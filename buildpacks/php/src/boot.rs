@@ -76,7 +76,20 @@ pub(crate) fn install(layer: &Path, servers: Servers) -> Result<()> {
     for name in names {
         link(Path::new("../boot/boot.sh"), &layer.join("bin").join(name))?;
     }
-    Ok(())
+    media_types(layer, Path::new("/etc/mime.types"))
+}
+
+// Apache reads them from the layer. They come with its packages, unless the run image has them, and so the build
+// image, which stands on it.
+fn media_types(layer: &Path, of_image: &Path) -> Result<()> {
+    let own = layer.join("etc/mime.types");
+    if own.exists() || !of_image.exists() {
+        return Ok(());
+    }
+    files::make_dir(&layer.join("etc"))?;
+    fs::copy(of_image, &own)
+        .map(drop)
+        .map_err(|error| Failure::io("write", &own, &error))
 }
 
 /// Old Procfiles have `vendor/bin/heroku-php-apache2`: a package of Heroku's put it there.
@@ -115,5 +128,21 @@ mod tests {
         assert_eq!(of("web: vendor/bin/heroku-php-apache2 web/"), Servers::Apache);
         assert_eq!(of("worker: heroku-php-nginx x"), Servers::Both);
         assert_eq!(of("web: php -S 0.0.0.0:$PORT"), Servers::Apache);
+    }
+
+    #[test]
+    fn media_types_are_in_the_layer_also_when_the_image_has_their_package() {
+        let dir = tempfile::tempdir().unwrap();
+        let (layer, image) = (dir.path().join("layer"), dir.path().join("mime.types"));
+        let own = layer.join("etc/mime.types");
+        fs::create_dir(&layer).unwrap();
+        media_types(&layer, &image).unwrap();
+        assert!(!own.exists());
+        fs::write(&image, "of the image").unwrap();
+        media_types(&layer, &image).unwrap();
+        assert_eq!(fs::read_to_string(&own).unwrap(), "of the image");
+        fs::write(&own, "of the packages").unwrap();
+        media_types(&layer, &image).unwrap();
+        assert_eq!(fs::read_to_string(&own).unwrap(), "of the packages");
     }
 }

@@ -161,7 +161,7 @@ pub(crate) fn install(
             packages: planned.iter().map(|package| package.file.clone()).collect(),
             servers: servers.title().to_owned(),
             scripts: files::fingerprint(boot::SCRIPTS.map(|(_, text)| text)),
-            recipe: 1,
+            recipe: 2,
         },
     };
     let layer = layer::keyed(context, &spec, |path| {
