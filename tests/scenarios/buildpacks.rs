@@ -44,7 +44,8 @@ async fn what_no_buildpack_recognises_is_told_what_was_looked_for() {
     pusher.commit(|dir| fs::write(dir.join("notes.txt"), "no app").unwrap());
     let said = pusher.push().await.rejected();
     assert!(
-        said.contains("no buildpack recognises this source. Looked for:")
+        said.contains("no buildpack recognises this source")
+            && said.contains("Looked for:")
             && said.contains("package.json")
             && said.contains("notes.txt"),
         "{said}"

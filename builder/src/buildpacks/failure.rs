@@ -69,6 +69,7 @@ fn exited(
             "{buildpack} could not look at the source: {message}{}",
             last(tail)
         )),
+        51 if message.contains(buildpack) => BuildError::Refused(format!("{message}{}", last(tail))),
         51 => BuildError::Refused(format!("{buildpack} failed: {message}{}", last(tail))),
         // SIGKILL: by the kernel, for memory, as nobody else sends it to a build that goes on.
         137 => BuildError::Refused(format!(
@@ -89,7 +90,7 @@ fn exited(
 }
 
 fn nothing_detected(looked_for: &[LooksFor], top: &[&str]) -> String {
-    let mut text = "no buildpack recognises this source. Looked for:".to_owned();
+    let mut text = "no buildpack recognises this source\nLooked for:".to_owned();
     for LooksFor { name, files } in looked_for {
         text.push_str(&format!("\n  {name}: {files}"));
     }
@@ -135,14 +136,15 @@ mod tests {
     #[test]
     fn each_end_is_said_with_what_to_do() {
         insta::assert_snapshot!(told(20, "{}", &[]), @r"
-        no buildpack recognises this source. Looked for:
+        no buildpack recognises this source
+        Looked for:
           Node.js: package.json
           Python: requirements.txt, pyproject.toml
         Found at the top of the source: README.md, main.c. Add one of these files or a Dockerfile, then push again
         ");
-        let failure = r#"{"phase":"build","code":51,"buildpack":"pvdify/nodejs@0.1.0","message":"bin/build exited with 1"}"#;
+        let failure = r#"{"phase":"build","code":51,"buildpack":"pvdify/nodejs@0.1.0","message":"bin/build of pvdify/nodejs@0.1.0 failed: exit status 1"}"#;
         insta::assert_snapshot!(told(51, failure, &["npm error missing script: build"]), @r"
-        pvdify/nodejs@0.1.0 failed: bin/build exited with 1
+        bin/build of pvdify/nodejs@0.1.0 failed: exit status 1
         Its last output:
           npm error missing script: build
         ");
