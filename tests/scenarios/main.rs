@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod buildpacks;
+mod classic;
 mod config_release;
 mod dashboard;
 mod deploy_image;
