@@ -130,14 +130,11 @@ async fn a_disk_that_runs_full_while_a_pack_comes_in_keeps_nothing_of_it() {
 async fn a_disk_that_runs_full_while_an_image_is_stored_makes_no_release() {
     let (platform, pusher) = serving().await;
     let before = standing(&platform, &pusher).await;
-    // Its layers are in Podman's storage, which is not on this disk, and not yet in the registry, which is.
-    let dockerfile = ENDLESS_BUILD.replace("FROM scratch", &format!("FROM {RUN_IMAGE}"));
-    let size = pvdify_tests::run(
-        "podman",
-        &["image", "inspect", "--format", "{{.Size}}", RUN_IMAGE],
-    );
-    let size: u64 = size.trim().parse().unwrap();
-    // Room for the layers on their way, but not in the registry as well; no room for them at all; and none
+    // Its layer is in Podman's storage, which is not on this disk, and not yet in the registry, which is.
+    let size = 64 * MIB;
+    let from = format!("FROM {RUN_IMAGE}\nRUN head --bytes={size} /dev/urandom >/random");
+    let dockerfile = ENDLESS_BUILD.replace("FROM scratch", &from);
+    // Room for the layer on its way, but not in the registry as well; no room for it at all; and none
     // even for what the end of the build writes.
     for free in [size + 10 * MIB, 4 * MIB, 0] {
         let version = format!("with {free} bytes free");
