@@ -2,7 +2,7 @@
 
 use crate::{BuildError, Built, image_config::Facts, source::Source};
 use pvdify_cnb::{id::ProcessName, project::Project};
-use pvdify_types::{ImageRef, ProcessType, app_json, app_json::AppJson, procfile};
+use pvdify_types::{ImageRef, ProcessType, Setup, app_json, app_json::AppJson, procfile};
 use std::collections::BTreeMap;
 
 /// What the source says about running it; read first, so that a mistake in it costs no build.
@@ -12,6 +12,7 @@ pub(crate) struct Description {
     healthcheck_timeout: Option<u64>,
     has_procfile: bool,
     pub(crate) app_json: AppJson,
+    pub(crate) setup: Setup,
     pub(crate) project: Project,
 }
 
@@ -34,6 +35,7 @@ impl Description {
                         .map_err(|error| BuildError::refused(format!("project.toml: {error}")))
                 })?,
         };
+        let setup = Setup::of(&app_json).map_err(BuildError::Refused)?;
         let check = app_json.web_healthcheck();
         Ok(Self {
             processes,
@@ -41,6 +43,7 @@ impl Description {
             healthcheck_timeout: check.and_then(|check| check.timeout),
             has_procfile: source.procfile.is_some(),
             app_json,
+            setup,
             project,
         })
     }
@@ -104,6 +107,7 @@ impl Description {
             exposed_port: facts.exposed_port,
             healthcheck_path: self.healthcheck_path,
             healthcheck_timeout: self.healthcheck_timeout,
+            setup: self.setup,
         }
     }
 }

@@ -49,10 +49,12 @@ use description::Description;
 use image_config::Facts;
 use podman::Libpod;
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
-use pvdify_types::{AppName, BuildId, BuildpackName, Digest, ImageName, ImageRef, ProcessType};
+use pvdify_types::{
+    AppName, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
+};
 use source::Source;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -81,6 +83,8 @@ pub struct Built {
     /// Whether the image has the CNB launcher, which starts each process type as `/cnb/process/TYPE`; the commands of
     /// `processes` are then for people alone.
     pub launcher: bool,
+    /// What the app begins with when this is its first deploy, by its app.json.
+    pub setup: Setup,
 }
 
 /// What is built, and for whom.
@@ -96,6 +100,8 @@ pub struct Request<'a> {
     pub commit: Option<&'a str>,
     /// The buildpacks that the app was given; empty: as the source says, or as detected.
     pub buildpacks: &'a [BuildpackName],
+    /// The config vars that are set, when this is the app's first deploy: app.json may ask for others.
+    pub first_config: Option<&'a BTreeSet<ConfigKey>>,
 }
 
 /// Builds and imports images. Clones share all.
@@ -146,6 +152,9 @@ impl Builder {
         self.check_disk()?;
         let source = self.scan(request.source).await?;
         let description = Description::read(&source)?;
+        if let Some(set) = request.first_config {
+            description.setup.check(set).map_err(BuildError::Refused)?;
+        }
         let chosen = choose::choose(
             &source,
             request.buildpacks,

@@ -222,7 +222,7 @@ async fn a_failing_step_is_named_with_its_line_and_its_last_output() {
 async fn a_bad_source_is_refused_before_anything_runs() {
     let bench = Bench::start().await;
     let good = ("Dockerfile", b"FROM scratch\nCOPY . /\n".as_slice());
-    let table: [(Files<'_>, &str); 5] = [
+    let table: [(Files<'_>, &str); 6] = [
         (&[], "the source is empty: commit your files and push again"),
         (
             &[("Dockerfile", b"FROM scratch\nRUNN x\n")],
@@ -239,6 +239,13 @@ async fn a_bad_source_is_refused_before_anything_runs() {
         (
             &[good, ("app.json", b"{")],
             "app.json: EOF while parsing an object at line 1 column 1",
+        ),
+        (
+            &[
+                good,
+                ("app.json", br#"{"formation": {"web": {"quantity": 999}}}"#),
+            ],
+            "app.json: formation: \"web\": a quantity is at most 100, not 999",
         ),
     ];
     for (files, message) in table {

@@ -298,6 +298,7 @@ pub(crate) fn request<'a>(app: &'a AppName, build: &'a BuildId, source: &'a Path
         source,
         commit: None,
         buildpacks: &[],
+        first_config: None,
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     progress::Feed,
     push::Spool,
     releases::{code, create, image_failure},
+    setup,
     turns::Ticket,
 };
 use crate::store::{
@@ -119,7 +120,7 @@ impl App {
             return Ok((version, self.web_url(&job.name)));
         }
         let built = self.build_image(job, output).await?;
-        let release = self.release_build(job, built).await.map_err(log)?;
+        let release = self.release_build(job, built, output).await.map_err(log)?;
         output.line("-----> Launching...");
         let mut progress = pin!(self.release_progress(job.ticket.id.clone(), release));
         while let Some(event) = progress.next().await {
@@ -167,9 +168,13 @@ impl App {
         .expect("the slots are never closed");
         let id = job.ticket.id.clone();
         // Those of now: the turn may have been long in coming.
-        let buildpacks = self
+        let secrets = Arc::clone(&self.inner.secrets);
+        let (buildpacks, first_config) = self
             .store()
-            .read(move |reader| Ok::<_, Error>(buildpacks::list(reader, &id)?))
+            .read(move |reader| {
+                let first = setup::first_config(reader, &secrets, &id)?;
+                Ok::<_, Error>((buildpacks::list(reader, &id)?, first))
+            })
             .await
             .map_err(|error| error.to_string())?;
         let request = BuildRequest {
@@ -178,6 +183,7 @@ impl App {
             source: job.spool.0.clone(),
             commit: job.commit.clone(),
             buildpacks,
+            first_config,
         };
         let (sender, mut lines) = mpsc::channel(256);
         let limit = self.settings().limits.build_time;
@@ -216,35 +222,40 @@ impl App {
         }
     }
 
-    async fn release_build(&self, job: &Job, built: BuiltImage) -> Result<ReleaseVersion> {
+    async fn release_build(&self, job: &Job, built: BuiltImage, output: &Output) -> Result<ReleaseVersion> {
         let (id, build, commit, user) = (
             job.ticket.id.clone(),
             job.build.clone(),
             job.commit.clone(),
             job.user.clone(),
         );
-        let name = job.name.clone();
-        let release = self
+        let (name, secrets) = (job.name.clone(), Arc::clone(&self.inner.secrets));
+        let (release, told) = self
             .store()
             .write(move |tx| {
                 let app = apps::by_id(tx, &id)?.filter(|app| !app.deleting);
                 let app = app.ok_or_else(|| Error::NoApp(name.to_string()))?;
+                let (config_version, told) = match releases::current(tx, &id)? {
+                    None => setup::begin(tx, &secrets, &app, &built.setup)?,
+                    Some(_) => (app.config_version, Vec::new()),
+                };
                 let new = New {
                     status: ReleaseStatus::Pending,
                     cause: ReleaseCause::Deploy,
                     reference: commit.clone(),
                     description: format!("Deploy {}", &commit[..8]),
                     code: Some(code(built, Some(commit))),
-                    config_version: app.config_version,
+                    config_version,
                     config_before: None,
                     user,
                 };
                 let now = store::now();
                 let release = create(tx, &app, &new, now)?;
                 builds::end(tx, &build, &Outcome::Succeeded(release.version), now)?;
-                Ok::<_, Error>(release)
+                Ok::<_, Error>((release, told))
             })
             .await?;
+        told.into_iter().for_each(|line| output.line(line));
         self.announce(&job.ticket.id, &release);
         self.inner.handle.wake();
         Ok(release.version)

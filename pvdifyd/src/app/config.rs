@@ -110,7 +110,7 @@ fn merge(before: &ConfigVars, change: &Change) -> ConfigVars {
     after
 }
 
-fn check_total(vars: &ConfigVars) -> Result<()> {
+pub(super) fn check_total(vars: &ConfigVars) -> Result<()> {
     let total = total_bytes(vars);
     if total <= MAX_CONFIG_TOTAL_BYTES {
         return Ok(());
@@ -137,7 +137,7 @@ fn describe(before: &ConfigVars, after: &ConfigVars) -> String {
 }
 
 /// The first five, and how many more.
-fn names<'a>(keys: impl Iterator<Item = &'a ConfigKey>) -> Option<String> {
+pub(super) fn names<'a>(keys: impl Iterator<Item = &'a ConfigKey>) -> Option<String> {
     let keys: Vec<_> = keys.map(ConfigKey::as_str).collect();
     match keys.len() {
         0 => None,

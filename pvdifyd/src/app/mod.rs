@@ -23,6 +23,7 @@ mod reap;
 mod releases;
 mod rollback;
 mod routes;
+mod setup;
 mod stack;
 pub mod tokens;
 mod turns;

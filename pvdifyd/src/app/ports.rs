@@ -3,8 +3,13 @@
 //! `boot` gives them the builder crate; tests give them a scripted one.
 
 use async_trait::async_trait;
-use pvdify_types::{AppName, BuildId, BuildpackName, Digest, ImageName, ImageRef, ProcessType};
-use std::{collections::BTreeMap, path::PathBuf};
+use pvdify_types::{
+    AppName, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 use tokio::sync::mpsc;
 
 /// A source tree to build.
@@ -20,6 +25,8 @@ pub struct BuildRequest {
     pub commit: String,
     /// The buildpacks that the app was given; none: as the source says, or as detected.
     pub buildpacks: Vec<BuildpackName>,
+    /// The config vars that are set, when this is the app's first deploy: its app.json may ask for others.
+    pub first_config: Option<BTreeSet<ConfigKey>>,
 }
 
 /// What a build or an import gives.
@@ -37,6 +44,8 @@ pub struct BuiltImage {
     pub healthcheck_timeout: Option<u64>,
     /// Whether the image's own launcher starts its processes; the commands are then for people.
     pub launcher: bool,
+    /// What the app begins with when this is its first deploy.
+    pub setup: Setup,
 }
 
 /// The published run image.

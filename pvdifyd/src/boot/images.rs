@@ -78,6 +78,7 @@ impl Images for BuilderImages {
             source: &request.source,
             commit: Some(&request.commit),
             buildpacks: &request.buildpacks,
+            first_config: request.first_config.as_ref(),
         };
         let built = self.0.build(request, output).await;
         built.map(pass_on).map_err(explain)
@@ -111,6 +112,7 @@ fn pass_on(built: Built) -> BuiltImage {
         exposed_port: built.exposed_port,
         healthcheck_path: built.healthcheck_path,
         healthcheck_timeout: built.healthcheck_timeout,
+        setup: built.setup,
         launcher: built.launcher,
     }
 }

@@ -113,6 +113,58 @@ async fn a_push_is_built_released_and_the_same_commit_again_is_no_build() {
 }
 
 #[tokio::test]
+async fn a_first_deploy_sets_the_app_up_as_its_app_json_says_and_no_later_one_does() {
+    let (server, app) = start().await;
+    let client = server.client();
+    let set = |key: &str, value: Option<&str>| [(key.to_owned(), value.map(str::to_owned))].into();
+    let (lines, last) = told(push(&server, &app, 'a', "setup worker").await).await;
+    let message = "app.json requires config vars that are not set: KEY (for mail). Set them and push again: \
+                   pvdify config:set APP KEY=...";
+    assert_eq!(
+        last,
+        BuildEvent::Failed {
+            message: message.into()
+        }
+    );
+    assert_eq!(lines, ["-----> Building setup worker"]);
+    assert!(client.config(&app).await.unwrap().is_empty());
+
+    client.set_config(&app, &set("KEY", Some("mine"))).await.unwrap();
+    let (lines, last) = told(push(&server, &app, 'a', "setup worker").await).await;
+    assert_eq!(last, released(1));
+    assert_eq!(
+        lines[..4],
+        [
+            "-----> Building setup worker",
+            "-----> Setting the app up",
+            "       Config vars set by app.json: GREETING",
+            "       Config vars made up for it: SECRET",
+        ]
+    );
+    assert_eq!(lines[4], "       Scaled by app.json: worker=2");
+    let config = client.config(&app).await.unwrap();
+    assert_eq!((&config["GREETING"][..], &config["KEY"][..]), ("hi", "mine"));
+    assert_eq!(config["SECRET"].len(), 64);
+    let running = server.desired.borrow()[0].formation.clone();
+    assert_eq!(running[&"worker".parse().unwrap()], 2);
+
+    // What a person changed since then stands.
+    let release = client
+        .set_config(&app, &set("GREETING", None))
+        .await
+        .unwrap()
+        .release;
+    server.ended(&app, release.unwrap()).await;
+    let (lines, _) = told(push(&server, &app, 'b', "setup worker 2").await).await;
+    assert!(
+        !lines.iter().any(|line| line.contains("Setting the app up")),
+        "{lines:?}"
+    );
+    let after = client.config(&app).await.unwrap();
+    assert!(!after.contains_key("GREETING") && after["SECRET"] == config["SECRET"]);
+}
+
+#[tokio::test]
 async fn a_build_that_fails_makes_no_release_and_one_that_breaks_ends_too() {
     let (server, app) = start().await;
     let (lines, last) = told(push(&server, &app, 'a', "bad").await).await;

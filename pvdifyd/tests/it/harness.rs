@@ -5,6 +5,7 @@ use pvdify_api::{apps::CreateApp, keys::AddKey, releases::CreateRelease};
 use pvdify_client::Client;
 use pvdify_types::{
     AppName, Generation, ImageName, ImageRef, ProcessType, ReleaseStatus, ReleaseVersion, Route, RouteTable,
+    Setup, app_json,
 };
 use pvdifyd::{
     app::{
@@ -84,8 +85,19 @@ impl ScriptedImages {
             exposed_port: text.contains("port").then_some(3000),
             healthcheck_path: text.contains("port").then(|| "/up".into()),
             healthcheck_timeout: text.contains("port").then_some(7),
+            setup: setup(text),
         })
     }
+}
+
+/// What the app.json of a source with one says.
+fn setup(text: &str) -> Setup {
+    if !text.contains("setup") {
+        return Setup::default();
+    }
+    let json = br#"{"env": {"GREETING": "hi", "SECRET": {"generator": "secret"}, "KEY": {"description": "for mail"}},
+        "formation": {"worker": {"quantity": 2}}}"#;
+    Setup::of(&app_json::parse(json).unwrap()).unwrap()
 }
 
 #[async_trait]
@@ -104,6 +116,9 @@ impl Images for ScriptedImages {
                 .send(format!("       with {}", names.join(" ")))
                 .await
                 .unwrap();
+        }
+        if let Some(set) = &request.first_config {
+            setup(&source).check(set).map_err(ImageError::Refused)?;
         }
         self.image(&request.app, &source).await
     }

@@ -18,6 +18,7 @@ mod newtype;
 pub mod procfile;
 pub mod release;
 pub mod route;
+pub mod setup;
 pub mod version;
 
 pub use app::{AppStatus, Environment};
@@ -32,4 +33,5 @@ pub use image_name::ImageName;
 pub use name::{AppName, ConfigKey, Hostname, ProcessType};
 pub use release::{ReleaseCause, ReleaseStatus};
 pub use route::{Endpoint, Route, RouteTable};
+pub use setup::Setup;
 pub use version::{ConfigVersion, Generation, ReleaseVersion};
