@@ -10,7 +10,6 @@ use crate::{
     podman::RegistryAuth,
     say,
     source::Source,
-    sweep,
 };
 use pvdify_registry::{Reference, Repository};
 use pvdify_types::{AppName, BuildId, Digest};
@@ -33,7 +32,7 @@ impl Builder {
         let dockerfile = self.dockerfile(scanned)?;
         self.check_remotes(&dockerfile).await?;
         let tag = format!("{LOCAL_PREFIX}{app}:{build}");
-        let folder = Folder(sweep::begin(&self.config.work_dir, build, &tag).map_err(BuildError::disk)?);
+        let folder = self.begin(build, &tag)?;
         for line in description.lines() {
             say(output, &line).await;
         }
@@ -124,7 +123,8 @@ impl Builder {
             })?),
         };
         // Podman is another process: it may have another working folder.
-        let dockerfile_path = std::path::absolute(folder.0.join("Dockerfile")).map_err(BuildError::disk)?;
+        let dockerfile_path =
+            std::path::absolute(folder.path.join("Dockerfile")).map_err(BuildError::disk)?;
         tokio::fs::write(&dockerfile_path, dockerfile.render(app, ca.is_some()))
             .await
             .map_err(BuildError::disk)?;

@@ -24,6 +24,8 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Disk that a buildpack build's own folders may take up.
     pub disk_bytes: u64,
+    /// Files and folders that they may hold.
+    pub disk_files: u64,
     /// Disk space that must be free before a build begins.
     pub free_bytes: u64,
     /// Open files of a process; at most the host's hard limit.
@@ -45,6 +47,7 @@ impl Default for Limits {
             image_bytes: 10 * 1024 * MIB,
             log_bytes: 4 * MIB,
             disk_bytes: 10 * 1024 * MIB,
+            disk_files: 2_000_000,
             free_bytes: 1024 * MIB,
             nofile: 16_384,
             nproc: 16_384,

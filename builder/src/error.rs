@@ -1,6 +1,6 @@
 //! Why there is no image. The texts are complete: they are shown to the person as they stand.
 
-use crate::{failure, podman::PodmanError};
+use crate::{failure, log, podman::PodmanError};
 use pvdify_registry::StoreError;
 use thiserror::Error;
 
@@ -22,6 +22,14 @@ impl BuildError {
 
     pub(crate) fn unavailable(text: impl std::fmt::Display) -> Self {
         Self::Unavailable(text.to_string())
+    }
+
+    /// Without what could draw on a terminal and without end: a build's own words may be in it.
+    pub(crate) fn for_a_terminal(self) -> Self {
+        match self {
+            Self::Refused(text) => Self::Refused(log::plain_text(&text)),
+            Self::Unavailable(text) => Self::Unavailable(log::plain_text(&text)),
+        }
     }
 }
 

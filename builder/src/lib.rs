@@ -42,7 +42,11 @@ pub use error::BuildError;
 pub use rest::Rest;
 pub use sweep::Swept;
 
-use buildpacks::bundle::Bundle;
+use buildpacks::{
+    bundle::Bundle,
+    folders,
+    turns::{Held, Turns},
+};
 use choose::Way;
 use config::MIB;
 use description::Description;
@@ -114,6 +118,7 @@ pub struct Builder {
     bundle: Arc<OnceCell<Arc<Bundle>>>,
     resolver: Resolver,
     publishing: Arc<tokio::sync::Mutex<()>>,
+    turns: Turns,
 }
 
 impl Builder {
@@ -129,6 +134,7 @@ impl Builder {
             bundle: Arc::default(),
             resolver: address::system(),
             publishing: Arc::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -171,11 +177,12 @@ impl Builder {
                     &format!("-----> Building with buildpacks ({})", chosen.why),
                 )
                 .await;
-                let folder =
-                    Folder(sweep::begin(&self.config.work_dir, request.build, "").map_err(BuildError::disk)?);
+                let turn = self.turns.wait(request.app).await;
+                let held = Held::new(self.begin(request.build, "")?, turn);
                 let exported = self
-                    .by_buildpacks(&request, &source, &description.project, wanted, &folder, &output)
-                    .await?;
+                    .by_buildpacks(&request, &source, &description.project, wanted, &held, &output)
+                    .await
+                    .map_err(BuildError::for_a_terminal)?;
                 let processes = description::of_launch(&exported.processes);
                 for line in description.lines_of_launch(&processes) {
                     say(&output, &line).await;
@@ -234,6 +241,12 @@ impl Builder {
     /// `patience` without such a moment, new work waits already for the one under way to end.
     pub async fn rest(&self, patience: Duration) -> Rest {
         self.work.rest(patience).await
+    }
+
+    fn begin(&self, build: &BuildId, tag: &str) -> Result<Folder, BuildError> {
+        let work_dir = self.config.work_dir.clone();
+        let path = sweep::begin(&work_dir, build, tag).map_err(BuildError::disk)?;
+        Ok(Folder { path, work_dir })
     }
 
     fn check_disk(&self) -> Result<(), BuildError> {
@@ -307,16 +320,31 @@ impl Builder {
     }
 }
 
+/// What it says may be a build's own words.
 async fn say(output: &mpsc::Sender<String>, line: &str) {
     // Nobody may be listening any more; the build goes on all the same.
-    output.send(line.to_owned()).await.ok();
+    output.send(log::plain(line)).await.ok();
 }
 
 /// A build's own folder, removed with its build.
-struct Folder(PathBuf);
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    work_dir: PathBuf,
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
+        let removed = folders::put_away(&self.work_dir, &self.path);
+        let remove = move || {
+            if let Err(error) = removed.and_then(folders::PutAway::remove) {
+                tracing::warn!(%error, "a build's folder could not be removed");
+            }
+        };
+        // A build may have left more files than a thread of this server may be held up by.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
     }
 }

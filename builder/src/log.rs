@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 /// Lines repeated in a failure's text.
 pub(crate) const TAIL: usize = 8;
+/// Lines of a text that a failure is told with.
+const MAX_LINES: usize = 200;
 /// A line longer than this is cut.
 pub(crate) const MAX_LINE: usize = 2000;
 
@@ -69,7 +71,7 @@ impl Log {
 }
 
 /// Without escape sequences and control characters, and of a line that was written over only the last state.
-fn plain(line: &str) -> String {
+pub(crate) fn plain(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     let line = line.rsplit('\r').next().unwrap_or(line);
     let mut text = String::with_capacity(line.len());
@@ -90,6 +92,19 @@ fn plain(line: &str) -> String {
         }
     }
     text
+}
+
+/// A text of several lines, each plain and cut.
+pub(crate) fn plain_text(text: &str) -> String {
+    let mut lines: Vec<String> = text
+        .lines()
+        .take(MAX_LINES)
+        .map(|line| cut(&plain(line)))
+        .collect();
+    if text.lines().nth(MAX_LINES).is_some() {
+        lines.push("...".to_owned());
+    }
+    lines.join("\n")
 }
 
 /// At most [`MAX_LINE`] characters of it.

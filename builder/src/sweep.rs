@@ -9,6 +9,7 @@
 //! container is gone, and cleans up at the same time as we do. So it is looked again until nothing is left.
 
 use crate::{
+    buildpacks::folders,
     cgroup::{self, Cgroup},
     podman::{Filters, Libpod, PodmanError, Query, percent_encode},
 };
@@ -64,20 +65,38 @@ pub(crate) async fn interrupted(
             podman.remove_image(tag.trim(), false).await?;
         }
         // Last: until then the next sweep finds this build again.
-        if let Err(error) = fs::remove_dir_all(&folder) {
+        let removed = folders::put_away(work_dir, &folder).and_then(folders::PutAway::remove);
+        if let Err(error) = removed {
             tracing::warn!(%error, %build, "an interrupted build's folder could not be removed");
         }
+    }
+    if let Err(error) = folders::empty_gone(work_dir) {
+        tracing::warn!(%error, "what a killed server was removing could not be removed");
     }
     swept.builds.sort_unstable();
     Ok(swept)
 }
 
-/// Removes the containers of buildpack builds, which carry labels.
+/// Removes the containers of buildpack builds and their networks, which carry labels.
 async fn of_buildpacks(podman: &Libpod, installation: &InstallationId) -> Result<usize, PodmanError> {
     let ours = Filters::label("pvdify.installation", installation).with("label", "pvdify.kind=build");
     let containers = podman.containers(&ours).await?;
+    let limit = Instant::now() + END_LIMIT;
     for container in &containers {
-        podman.remove_container(&container.id).await?;
+        // Podman may still be at its end, since its processes are killed.
+        while let Err(error) = podman.remove_container(&container.id).await {
+            if Instant::now() > limit {
+                return Err(error);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+    for network in podman.networks(&ours).await? {
+        // Of networks one of the labels is enough for Podman.
+        let has = |label: &str, value: &str| network.labels.get(label).is_some_and(|is| is == value);
+        if has("pvdify.kind", "build") && has("pvdify.installation", installation.as_str()) {
+            podman.remove_network(&network.name).await?;
+        }
     }
     Ok(containers.len())
 }

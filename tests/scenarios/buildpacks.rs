@@ -1,7 +1,11 @@
 //! Sources without a Dockerfile: built by buildpacks in a container of nobody's, and answering as pushed.
 
 use pvdify_tests::{Platform, Pusher};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const PACKAGE: &str = r#"{"name":"hello","version":"1.0.0","scripts":{"start":"node server.js"}}"#;
 
@@ -52,32 +56,33 @@ async fn what_no_buildpack_recognises_is_told_what_was_looked_for() {
     );
 }
 
-/// A buildpack of the project's own that tries what a hostile one would.
-const HOSTILE: &str = r#"
-[_]
-schema-version = "0.2"
-[[io.buildpacks.group]]
-id = "me/hostile"
-[io.buildpacks.group.script]
-api = "0.10"
-inline = """
-id -u
-for path in /run/podman/podman.sock /var/run/docker.sock /var/lib/pvdify /cnb/buildpacks/x /platform/x /cnb/lifecycle/x /downloads/shared/x /etc/x; do
-  if touch "$path" 2>/dev/null || [ -S "$path" ]; then echo "REACHED $path"; fi
-done
-mkdir -p "$CNB_LAYERS_DIR/leak"
-ln -s /etc "$CNB_LAYERS_DIR/leak/etc"
-printf '[types]\\nlaunch = true\\n' > "$CNB_LAYERS_DIR/leak.toml"
-ln -s /etc/passwd "$CNB_LAYERS_DIR/../planted"
-printf '[[processes]]\\ntype = "web"\\ncommand = ["sleep"]\\nargs = ["1000"]\\n' > "$CNB_LAYERS_DIR/launch.toml"
-"""
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hostile_buildpack_reaches_nothing() {
+async fn a_deleted_apps_layers_are_forgotten_and_its_name_starts_without_them() {
     let platform = Platform::start().await;
-    let pusher = Pusher::new(&platform, "hostile").await;
-    pusher.commit(|dir| fs::write(dir.join("project.toml"), HOSTILE).unwrap());
-    let said = pusher.push().await.output;
-    assert!(said.contains("10001") && !said.contains("REACHED"), "{said}");
+    let pusher = Pusher::new(&platform, "demo").await;
+    // Shows what earlier builds left, and leaves something.
+    let script = "cat $CNB_LAYERS_DIR/kept/* > facts || echo nothing > facts\nmkdir -p $CNB_LAYERS_DIR/kept\n\
+                  echo left > $CNB_LAYERS_DIR/kept/x\nprintf '[types]\\ncache = true\\n' > $CNB_LAYERS_DIR/kept.toml\n";
+    pusher.commit(|dir| crate::hostile::write(dir, script));
+    pusher.push().await.ok();
+    assert_eq!(platform.get("demo", "/").await.1, "nothing\n");
+    pusher.commit(|dir| fs::write(dir.join("more"), "").unwrap());
+    pusher.push().await.ok();
+    assert_eq!(platform.get("demo", "/").await.1, "left\n");
+
+    platform
+        .cli(&["apps:delete", "demo", "--confirm", "demo"])
+        .await
+        .ok();
+    let kept = platform.state_dir().join("builds/_cnb/apps/demo");
+    let started = Instant::now();
+    while kept.exists() || !platform.api().apps().await.unwrap().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it is not forgotten");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    platform.cli(&["apps:create", "demo"]).await.ok();
+    pusher.push().await.ok();
+    platform
+        .wait_for("demo", "nothing", Duration::from_secs(60))
+        .await;
 }

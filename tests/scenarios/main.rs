@@ -15,6 +15,8 @@ mod domains;
 mod failed_push;
 mod full_disk;
 mod garbage;
+mod hostile;
+mod hostile_limits;
 mod io_errors;
 mod leaves_nothing;
 mod parts;

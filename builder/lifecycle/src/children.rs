@@ -51,6 +51,10 @@ pub(crate) enum Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // 128 and SIGKILL: a shell passes on how its program ended.
+            Self::Exit(137) => {
+                f.write_str("exit status 137: a program of it was killed, as when memory runs out")
+            }
             Self::Exit(status) => write!(f, "exit status {status}"),
             Self::Signal(9) => f.write_str("killed (signal 9), as when memory runs out"),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),

@@ -29,6 +29,10 @@ pub(crate) mod code {
     pub(crate) const STOPPED: u8 = 143;
 }
 
+/// How much of a message is told: quoted as JSON it stays within the longest line that is read as one.
+const LONGEST_LINE: usize = 300;
+const MOST_LINES: usize = 20;
+
 /// Why a phase ended.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
@@ -45,7 +49,7 @@ impl Failure {
             phase,
             code,
             buildpack: None,
-            message: message.into(),
+            message: bounded(&message.into()),
         }
     }
 
@@ -58,5 +62,32 @@ impl Failure {
     pub(crate) fn line(&self) -> String {
         let json = serde_json::to_string(self).expect("texts and a number are JSON");
         format!("pvdify-lifecycle: {json}")
+    }
+}
+
+/// A message may quote what a buildpack wrote, and has to be one line of the log as JSON.
+fn bounded(message: &str) -> String {
+    let cut = |line: &str| match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    };
+    let lines: Vec<String> = message.lines().take(MOST_LINES).map(cut).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_never_breaks_the_line() {
+        let failure = Failure::new(
+            "build",
+            code::BUILD,
+            format!("a\n{}\n", "\u{1b}".repeat(100_000)).repeat(100),
+        );
+        let line = failure.line();
+        assert!(line.len() < 64 << 10 && !line.contains('\n'), "{}", line.len());
+        assert_eq!(Failure::new("build", code::BUILD, "a\nb").message, "a\nb");
     }
 }

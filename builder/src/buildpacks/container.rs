@@ -2,11 +2,12 @@
 //! followed to their end, and gone, in whatever way the build ends.
 //!
 //! It holds no secret of the server and can reach nothing of it: no socket, no credentials, no capability, no way
-//! to become root. What it is given is read-only but for the app's own layers and folders that go with the build.
+//! to become root, a network of its own that other apps' are closed to. What it is given is read-only but for the app's own layers and folders that go with the build.
 
 use super::{
     owned::CNB_ID,
     platform::{APT_FILE, CA_FILE},
+    turns::Held,
     watch,
 };
 use crate::{
@@ -14,8 +15,8 @@ use crate::{
     cgroup::Cgroup,
     log::Log,
     podman::{
-        ContainerSpec, CpuLimit, Libpod, LogConfiguration, MemoryLimit, Mount, Namespace, OutputStream,
-        PidsLimit, PodmanError, ResourceLimits, Rlimit, output_lines,
+        ContainerSpec, CpuLimit, Libpod, LogConfiguration, MemoryLimit, Mount, Namespace, NetworkAttachment,
+        NetworkSpec, OutputStream, PidsLimit, PodmanError, ResourceLimits, Rlimit, output_lines,
     },
 };
 use futures_util::TryStreamExt;
@@ -23,6 +24,7 @@ use pvdify_types::{AppName, BuildId};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -31,6 +33,9 @@ use tokio::{sync::mpsc, time::Instant};
 const FAILURE_PREFIX: &str = "pvdify-lifecycle: ";
 /// Seconds after the build's limit at which Podman itself ends what a killed server left.
 const LAST_RESORT: u32 = 120;
+/// How often a container's end is tried, and how long between.
+const END_TRIES: u32 = 10;
+const END_PAUSE: Duration = Duration::from_millis(200);
 
 /// Paths on the host that a build container sees.
 #[derive(Debug)]
@@ -93,6 +98,7 @@ pub(crate) struct Run<'a> {
     pub(crate) app: &'a AppName,
     pub(crate) build: &'a BuildId,
     pub(crate) mounts: Mounts,
+    pub(crate) held: &'a Held,
 }
 
 impl Run<'_> {
@@ -107,6 +113,7 @@ impl Run<'_> {
             time: limits.timeout,
             writable: self.mounts.writable(),
             disk_bytes: limits.disk_bytes,
+            held: self.held,
         };
         job.run(|spec| for_build(spec, &self.mounts), output).await
     }
@@ -123,6 +130,7 @@ pub(crate) struct Job<'a> {
     /// The folders that it can fill, and how far.
     pub(crate) writable: Vec<PathBuf>,
     pub(crate) disk_bytes: u64,
+    pub(crate) held: &'a Held,
 }
 
 impl Job<'_> {
@@ -137,22 +145,27 @@ impl Job<'_> {
         if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(limits.pids)) {
             tracing::warn!(%error, "builds run without a limit of processes of their own");
         }
-        let spec = what(powerless(self, cgroup.as_ref()));
-        let container = self.podman.create_container(&spec).await.map_err(no_image)?;
-        let gone = Gone {
+        let name = self.name();
+        let spec = what(powerless(self, &name, cgroup.as_ref()));
+        // Before either is made: nobody knows how far what is broken off got.
+        let gone = Gone(Some(End {
             podman: self.podman.clone(),
-            container: container.clone(),
+            name: name.clone(),
             cgroup,
-        };
+            held: self.held.clone(),
+        }));
+        self.network(&name).await?;
+        let container = self.podman.create_container(&spec).await.map_err(no_image)?;
         // Before the start, so that its first word is not missed.
         let mut lines = Box::pin(output_lines(self.podman.attach(&container).await?));
         self.podman.start_container(&container).await?;
         let deadline = Instant::now() + self.time;
-        let mut disk = Box::pin(watch::excess(
-            self.writable.clone(),
-            self.disk_bytes,
-            limits.free_bytes / 2,
-        ));
+        let quota = watch::Quota {
+            bytes: self.disk_bytes,
+            files: limits.disk_files,
+            reserve: limits.free_bytes / 2,
+        };
+        let mut disk = Box::pin(watch::excess(self.writable.clone(), quota));
         let (mut log, mut failure) = (Log::new(limits.log_bytes), None);
         let ended = loop {
             tokio::select! {
@@ -178,6 +191,44 @@ impl Job<'_> {
         gone.now().await?;
         Ok(ended)
     }
+
+    /// Of the container and its network; a build has several, one after the other.
+    fn name(&self) -> String {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        format!("pvdify-build-{}-{count}", self.build)
+    }
+
+    /// Makes the container's network: on Podman's own one it would be among other builds, and could reach the
+    /// networks of apps.
+    async fn network(&self, name: &str) -> Result<(), PodmanError> {
+        let mut spec = NetworkSpec {
+            name: name.to_owned(),
+            labels: labels(self),
+            options: BTreeMap::from([("isolate".to_owned(), "true".to_owned())]),
+            dns_enabled: false,
+        };
+        match self.podman.create_network(&spec).await {
+            // Older network backends do not know the option; the network is still the build's own.
+            Err(PodmanError::Refused { message, .. }) if message.contains("isolate") => {
+                spec.options.clear();
+                self.podman.create_network(&spec).await
+            }
+            made => made,
+        }
+    }
+}
+
+fn labels(job: &Job<'_>) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (
+            "pvdify.installation".to_owned(),
+            job.config.installation.to_string(),
+        ),
+        ("pvdify.kind".to_owned(), "build".to_owned()),
+        ("pvdify.build".to_owned(), job.build.to_string()),
+        ("pvdify.app-name".to_owned(), job.app.to_string()),
+    ])
 }
 
 fn no_image(error: PodmanError) -> BuildError {
@@ -202,17 +253,13 @@ fn for_build(spec: ContainerSpec, mounts: &Mounts) -> ContainerSpec {
 }
 
 /// What all containers of a build have in common: limits, and no power over anything.
-fn powerless(job: &Job<'_>, cgroup: Option<&Cgroup>) -> ContainerSpec {
+fn powerless(job: &Job<'_>, name: &str, cgroup: Option<&Cgroup>) -> ContainerSpec {
     let (config, limits) = (job.config, &job.config.limits);
     let seconds = u32::try_from(job.time.as_secs()).unwrap_or(u32::MAX);
     ContainerSpec {
+        name: name.to_owned(),
         image: config.build_image.clone(),
-        labels: BTreeMap::from([
-            ("pvdify.installation".to_owned(), config.installation.to_string()),
-            ("pvdify.kind".to_owned(), "build".to_owned()),
-            ("pvdify.build".to_owned(), job.build.to_string()),
-            ("pvdify.app-name".to_owned(), job.app.to_string()),
-        ]),
+        labels: labels(job),
         user: Some(format!("{CNB_ID}:{CNB_ID}")),
         hostname: Some("build".to_owned()),
         // What it writes anywhere else would be on the disk uncounted.
@@ -223,6 +270,7 @@ fn powerless(job: &Job<'_>, cgroup: Option<&Cgroup>) -> ContainerSpec {
         init: true,
         ipcns: Some(Namespace::private()),
         netns: Some(Namespace::bridge()),
+        networks: BTreeMap::from([(name.to_owned(), NetworkAttachment::default())]),
         r_limits: vec![
             Rlimit::new("nofile", limits.nofile),
             Rlimit::new("nproc", limits.nproc),
@@ -287,40 +335,60 @@ fn binds(mounts: &Mounts) -> Vec<Mount> {
     all
 }
 
-/// Removes the container when the run ends, in whatever way.
-struct Gone {
+/// Ends the container and removes it when the run ends, in whatever way.
+struct Gone(Option<End>);
+
+/// All that is to be removed, and what stays until it is.
+struct End {
     podman: Libpod,
-    container: String,
+    /// Of the container and its network.
+    name: String,
     cgroup: Option<Cgroup>,
+    held: Held,
+}
+
+impl End {
+    async fn run(self) -> Result<(), PodmanError> {
+        let mut removed = Ok(());
+        for _ in 0..END_TRIES {
+            removed = self.podman.remove_container(&self.name).await;
+            if removed.is_ok() {
+                break;
+            }
+            // What does not end for Podman ends by this.
+            self.cgroup.as_ref().map(Cgroup::kill);
+            tokio::time::sleep(END_PAUSE).await;
+        }
+        if let Some(cgroup) = &self.cgroup {
+            for _ in 0..END_TRIES {
+                if !cgroup.kill() {
+                    break;
+                }
+                tokio::time::sleep(END_PAUSE).await;
+            }
+            cgroup.remove();
+        }
+        let removed = removed.and(self.podman.remove_network(&self.name).await);
+        drop(self.held);
+        removed
+    }
 }
 
 impl Gone {
+    /// Goes on also when nobody waits for it any more.
     async fn now(mut self) -> Result<(), BuildError> {
-        let container = std::mem::take(&mut self.container);
-        self.podman.remove_container(&container).await?;
-        if let Some(cgroup) = self.cgroup.take() {
-            cgroup.kill();
-            cgroup.remove();
-        }
-        Ok(())
+        let Some(end) = self.0.take() else { return Ok(()) };
+        let ended = tokio::spawn(end.run()).await;
+        Ok(ended.map_err(BuildError::unavailable)??)
     }
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        if self.container.is_empty() {
-            return;
-        }
-        let (podman, container) = (self.podman.clone(), std::mem::take(&mut self.container));
-        let cgroup = self.cgroup.take();
+        let Some(end) = self.0.take() else { return };
         tokio::spawn(async move {
-            if let Err(error) = podman.remove_container(&container).await {
+            if let Err(error) = end.run().await {
                 tracing::warn!(%error, "a cancelled build's container could not be removed");
-            }
-            if let Some(cgroup) = cgroup {
-                cgroup.kill();
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                cgroup.remove();
             }
         });
     }
@@ -328,10 +396,10 @@ impl Drop for Gone {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::turns::Turns, *};
 
-    #[test]
-    fn the_container_has_no_way_to_root_and_writes_to_its_own_folders_alone() {
+    #[tokio::test]
+    async fn the_container_has_no_way_to_root_and_writes_to_its_own_folders_alone() {
         let path = |name: &str| PathBuf::from(format!("/state/{name}"));
         let mounts = Mounts {
             source: path("source.tar"),
@@ -363,16 +431,24 @@ mod tests {
             installation: "0190a8c0-0000-7000-8000-000000000000".parse().unwrap(),
         };
         let build: BuildId = "0190a8c0-0000-7000-8000-000000000001".parse().unwrap();
+        let app: AppName = "demo".parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = crate::Folder {
+            path: dir.path().join("build"),
+            work_dir: dir.path().to_owned(),
+        };
+        let held = Held::new(folder, Turns::default().wait(&app).await);
         let job = Job {
             podman: &Libpod::new(PathBuf::new()),
             config: &config,
-            app: &"demo".parse().unwrap(),
+            app: &app,
             build: &build,
             time: Duration::from_secs(1),
             writable: Vec::new(),
             disk_bytes: 0,
+            held: &held,
         };
-        let spec = for_build(powerless(&job, None), &mounts);
+        let spec = for_build(powerless(&job, "name", None), &mounts);
         let writable: Vec<&str> = spec
             .mounts
             .iter()
@@ -388,6 +464,7 @@ mod tests {
         assert!(spec.no_new_privileges && spec.cap_add.is_empty());
         assert_eq!(spec.user.as_deref(), Some("10001:10001"));
         let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(spec.networks.keys().collect::<Vec<_>>(), ["name"]);
         assert!(
             !text.contains("secret") && !text.contains("podman.sock"),
             "{text}"

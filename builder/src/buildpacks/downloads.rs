@@ -1,9 +1,10 @@
 //! The download cache that all apps share: what one build fetched, another need not.
 //!
 //! A build can read all of it and add to a folder of its app alone. After the build each file of that folder whose
-//! name is the hash of its content becomes everyone's; the rest goes. A build can so neither change what others
+//! name is the hash of its content becomes everyone's; the rest goes with the build. A build can so neither change what others
 //! read nor slip a file in under a name that is not its own.
 
+use crate::export::beneath::unused_name;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Sha256, Sha512};
 use std::{
@@ -19,17 +20,24 @@ pub(crate) const MAX_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 
 /// Moves what is good from `new` to `shared`; gives how many files and bytes that were. Blocking; for after the
 /// build, when nothing writes to `new` any more.
+///
+/// What is not good stays: the folder goes with its build.
 pub(crate) fn promote(new: &Path, shared: &Path) -> io::Result<(usize, u64)> {
     fs::create_dir_all(shared)?;
     let (mut count, mut bytes) = (0, 0);
     for entry in fs::read_dir(new)?.flatten() {
         let path = entry.path();
         let name = entry.file_name();
+        if let Some(used) = name.to_str().and_then(|name| name.strip_prefix("used-")) {
+            touch(&shared.join(used), used);
+            continue;
+        }
         let good = name.to_str().is_some_and(|name| is_what_it_says(&path, name));
         let to = shared.join(&name);
         if good && !to.exists() {
             // Its writer may still hold it open by a descriptor: everyone gets a copy that nobody else ever had.
-            let copy = shared.join(format!(".{}.new", std::process::id()));
+            // Of this build alone: what another one writes meanwhile must not get this name.
+            let copy = shared.join(format!(".{}.new", unused_name()));
             bytes += own_copy(&path, &copy)?;
             if name.to_str().is_some_and(|name| is_what_it_says(&copy, name)) {
                 fs::rename(&copy, &to)?;
@@ -38,7 +46,6 @@ pub(crate) fn promote(new: &Path, shared: &Path) -> io::Result<(usize, u64)> {
                 fs::remove_file(&copy)?;
             }
         }
-        remove(&path)?;
     }
     Ok((count, bytes))
 }
@@ -62,6 +69,15 @@ pub(crate) fn trim(shared: &Path, limit: u64) -> io::Result<u64> {
         (total, freed) = (total - size, freed + size);
     }
     Ok(freed)
+}
+
+/// Says that a file is of use: reading it through a read-only mount leaves no trace.
+fn touch(path: &Path, name: &str) {
+    if name.starts_with("sha256-") || name.starts_with("sha512-") {
+        let touched = open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        // Of one that is not there any more.
+        drop(touched);
+    }
 }
 
 fn own_copy(from: &Path, to: &Path) -> io::Result<u64> {
@@ -111,14 +127,6 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,10 +144,24 @@ mod tests {
         fs::write(new.join(name(b"good")), "good").unwrap();
         fs::write(new.join(name(b"other")), "forged").unwrap();
         fs::write(new.join("sha512-"), "").unwrap();
+        fs::create_dir(&shared).unwrap();
+        let old = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let file = File::create(shared.join("sha256-used")).unwrap();
+        file.set_modified(old).unwrap();
+        for used in ["used-sha256-used", "used-sha256-none", "used-..", "used-"] {
+            fs::write(new.join(used), "").unwrap();
+        }
         fs::create_dir(new.join(name(b"folder"))).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", new.join("sha256-link")).unwrap();
         assert_eq!(promote(&new, &shared).unwrap(), (1, 4));
-        assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
+        assert!(
+            fs::metadata(shared.join("sha256-used"))
+                .unwrap()
+                .modified()
+                .unwrap()
+                > old
+        );
+        fs::remove_file(shared.join("sha256-used")).unwrap();
         let kept: Vec<_> = fs::read_dir(&shared)
             .unwrap()
             .flatten()

@@ -4,6 +4,9 @@ use super::{container::Ended, watch::Excess};
 use crate::{BuildError, Limits, config::MIB};
 use serde::Deserialize;
 
+/// How the lifecycle says that a program was killed by nobody else.
+const OUT_OF_MEMORY: &str = "as when memory runs out";
+
 /// What the lifecycle says of its failure.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -45,6 +48,17 @@ pub(crate) fn explain(
             used / MIB,
             limits.disk_bytes / MIB
         ))),
+        Ended::Disk(Excess::Files(files)) => Err(BuildError::Refused(format!(
+            "the build made {files} files, a build may make {}, and was stopped: leave out what it does not need",
+            limits.disk_files
+        ))),
+        Ended::Disk(Excess::Path) => Err(BuildError::Refused(
+            "the build made folders in folders without end, and was stopped: no path may be longer than 4095 bytes"
+                .to_owned(),
+        )),
+        Ended::Disk(Excess::HostFiles(free)) => Err(BuildError::Unavailable(format!(
+            "the build was stopped: the server's disk has room for {free} files more. Remove some from it and push again"
+        ))),
         Ended::Disk(Excess::Host(free)) => Err(BuildError::Unavailable(format!(
             "the build was stopped: the server's disk has {} MiB left. Free space on it and push again",
             free / MIB
@@ -67,6 +81,11 @@ fn exited(
         20 => BuildError::Refused(nothing_detected(looked_for, top)),
         21 => BuildError::Refused(format!(
             "{buildpack} could not look at the source: {message}{}",
+            last(tail)
+        )),
+        51 if message.contains(OUT_OF_MEMORY) => BuildError::Refused(format!(
+            "{message}: a build may use {} MiB{}",
+            limits.memory_bytes / MIB,
             last(tail)
         )),
         51 if message.contains(buildpack) => BuildError::Refused(format!("{message}{}", last(tail))),
@@ -148,6 +167,8 @@ mod tests {
         Its last output:
           npm error missing script: build
         ");
+        let failure = r#"{"phase":"build","code":51,"buildpack":"a/b@1","message":"bin/build of a/b@1 failed: killed (signal 9), as when memory runs out"}"#;
+        insta::assert_snapshot!(told(51, failure, &[]), @"bin/build of a/b@1 failed: killed (signal 9), as when memory runs out: a build may use 2048 MiB");
         insta::assert_snapshot!(told(137, "", &[]), @"the build needed more than 2048 MiB of memory and was killed");
         insta::assert_snapshot!(told(127, "", &["sh: not found"]), @r"
         the build ended with code 127
@@ -162,6 +183,9 @@ mod tests {
         };
         insta::assert_snapshot!(disk(Excess::Build(20 << 30)), @"the build used 20480 MiB of disk, a build may use 10240 MiB, and was stopped: leave out what it does not need");
         insta::assert_snapshot!(disk(Excess::Host(1 << 20)), @"the build was stopped: the server's disk has 1 MiB left. Free space on it and push again");
+        insta::assert_snapshot!(disk(Excess::Files(2_000_001)), @"the build made 2000001 files, a build may make 2000000, and was stopped: leave out what it does not need");
+        insta::assert_snapshot!(disk(Excess::Path), @"the build made folders in folders without end, and was stopped: no path may be longer than 4095 bytes");
+        insta::assert_snapshot!(disk(Excess::HostFiles(7)), @"the build was stopped: the server's disk has room for 7 files more. Remove some from it and push again");
         assert!(
             explain(&Ended::TimedOut, &limits, &[], &[])
                 .unwrap_err()

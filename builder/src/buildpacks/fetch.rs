@@ -11,6 +11,7 @@ use super::{
     owned,
     platform::{CA_FILE, CA_VARIABLES},
     take_out::TakeOut,
+    turns::Held,
     watch::Excess,
 };
 use crate::{
@@ -59,6 +60,7 @@ pub(crate) struct Fetcher<'a> {
     pub(crate) programs: &'a Path,
     /// A folder of the build's own.
     pub(crate) folder: PathBuf,
+    pub(crate) held: &'a Held,
 }
 
 impl Fetcher<'_> {
@@ -134,6 +136,7 @@ impl Fetcher<'_> {
             time: TIME,
             writable: vec![folder.to_owned()],
             disk_bytes: MAX_BYTES,
+            held: self.held,
         };
         let what = |spec: ContainerSpec| ContainerSpec {
             env,
@@ -244,6 +247,11 @@ fn explain(name: &BuildpackName, ended: &Ended, came: Option<String>) -> Result<
         }
         Ended::TimedOut => refused(format!("it took longer than {} minutes", TIME.as_secs() / 60)),
         Ended::Disk(Excess::Build(_)) => refused(format!("it has more than {} MiB", MAX_BYTES / MIB)),
+        Ended::Disk(Excess::Files(files)) => refused(format!("it has more than {files} files")),
+        Ended::Disk(Excess::Path) => refused("it has folders in folders without end".to_owned()),
+        Ended::Disk(Excess::HostFiles(free)) => Err(BuildError::Unavailable(format!(
+            "the build was stopped: the server's disk has room for {free} files more. Remove some from it and push again"
+        ))),
         Ended::Disk(Excess::Host(free)) => Err(BuildError::Unavailable(format!(
             "the build was stopped: the server's disk has {} MiB left. Free space on it and push again",
             free / MIB

@@ -5,7 +5,10 @@
 //! closed to others, so that nobody on the host reads a source or plants a link.
 
 use super::{container::Mounts, owned};
-use crate::BuildError;
+use crate::{
+    BuildError,
+    export::beneath::{Beneath, unused_name},
+};
 use pvdify_types::{AppName, Digest};
 use std::{
     fs, io,
@@ -33,10 +36,16 @@ impl AppFolder {
 
     /// Removes all that stays of an app.
     pub(crate) fn remove(work_dir: &Path, app: &AppName) -> io::Result<()> {
-        match fs::remove_dir_all(work_dir.join("_cnb/apps").join(app.as_str())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        put_away(work_dir, &work_dir.join("_cnb/apps").join(app.as_str()))?.remove()
+    }
+
+    /// The apps of which something stays.
+    pub(crate) fn all(work_dir: &Path) -> Vec<AppName> {
+        let entries = fs::read_dir(work_dir.join("_cnb/apps"));
+        let names = entries.into_iter().flatten().flatten();
+        names
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
     }
 
     /// The layers, as the last build left them.
@@ -62,6 +71,50 @@ impl AppFolder {
     }
 }
 
+/// What is to be removed and is out of everyone's way already.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct PutAway {
+    gone: PathBuf,
+    name: Option<String>,
+}
+
+/// Takes a folder out of its place at once, whoever filled it and however deep; one that is not there is no error.
+pub(crate) fn put_away(work_dir: &Path, folder: &Path) -> io::Result<PutAway> {
+    let gone = gone(work_dir)?;
+    let name = unused_name();
+    let name = match fs::rename(folder, gone.join(&name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        moved => moved.map(|()| Some(name))?,
+    };
+    Ok(PutAway { gone, name })
+}
+
+impl PutAway {
+    /// Removes it: without recursion and without following a link, since a build may have made it. Blocking.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        let Some(name) = self.name else { return Ok(()) };
+        let gone = Beneath::open(&self.gone)?;
+        gone.remove(name.as_ref(), &gone)
+    }
+}
+
+/// Removes what a server that was killed had only put away. For when nothing is built. Blocking.
+pub(crate) fn empty_gone(work_dir: &Path) -> io::Result<()> {
+    let gone = Beneath::open(&gone(work_dir)?)?;
+    for name in gone.names()? {
+        gone.remove(&name, &gone)?;
+    }
+    Ok(())
+}
+
+fn gone(work_dir: &Path) -> io::Result<PathBuf> {
+    let gone = work_dir.join("_cnb/gone");
+    fs::create_dir_all(&gone)?;
+    fs::set_permissions(&gone, fs::Permissions::from_mode(0o700))?;
+    Ok(gone)
+}
+
 /// Makes the folders of one build that its container writes to.
 pub(crate) fn prepare(mounts: &Mounts) -> io::Result<()> {
     for folder in [
@@ -78,4 +131,39 @@ pub(crate) fn prepare(mounts: &Mounts) -> io::Result<()> {
 /// The cache that all apps share.
 pub(crate) fn downloads(work_dir: &Path) -> PathBuf {
     work_dir.join("_cnb/downloads")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A chain of folders whose path no call takes as a whole.
+    pub(in super::super) fn deep(folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        let mut at =
+            rustix::fs::open(folder, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&at, "d", rustix::fs::Mode::RWXU).unwrap();
+            at = rustix::fs::openat(&at, "d", rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty())
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_build_nested_too_deep_is_removed_and_an_app_that_was_never_built_needs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let work_dir = dir.path();
+        let app: AppName = "deep".parse().unwrap();
+        AppFolder::remove(work_dir, &app).unwrap();
+        let folder = AppFolder::open(work_dir, &app).unwrap();
+        deep(&folder.layers().join("x/y"));
+        assert_eq!(AppFolder::all(work_dir), std::slice::from_ref(&app));
+        AppFolder::remove(work_dir, &app).unwrap();
+        assert!(AppFolder::all(work_dir).is_empty());
+        deep(&work_dir.join("other"));
+        let _killed_before_it_removed = put_away(work_dir, &work_dir.join("other")).unwrap();
+        assert!(!work_dir.join("other").exists());
+        empty_gone(work_dir).unwrap();
+        assert_eq!(fs::read_dir(work_dir.join("_cnb/gone")).unwrap().count(), 0);
+    }
 }

@@ -26,10 +26,11 @@ pub(crate) mod owned;
 mod platform;
 mod selection;
 mod take_out;
+pub(crate) mod turns;
 mod watch;
 
 use crate::{
-    BuildError, Builder, Folder, Request,
+    BuildError, Builder, Request,
     analyze::{analyze, analyzed_toml},
     choose::Wanted,
     export::{Compression, Export, Exported, Known, Limits, Owner, export},
@@ -43,8 +44,10 @@ use folders::AppFolder;
 use owned::{CNB_ID, write_new};
 use pvdify_cnb::project::{Files, Project};
 use pvdify_registry::Repository;
+use pvdify_types::AppName;
 use std::{fs, io, path::Path, sync::Arc};
 use tokio::sync::mpsc;
+use turns::Held;
 
 /// The execution environment that apps run in (Platform API 0.15).
 const EXEC_ENV: &str = "production";
@@ -59,7 +62,7 @@ impl Builder {
         source: &Source,
         project: &Project,
         wanted: &Wanted,
-        folder: &Folder,
+        held: &Held,
         output: &mpsc::Sender<String>,
     ) -> Result<Exported, BuildError> {
         let config = &self.config;
@@ -83,12 +86,14 @@ impl Builder {
             &below,
         );
 
-        let own = folder.0.join("buildpacks");
+        let folder = &held.folder.path;
+        let own = folder.join("buildpacks");
         let fetcher = Fetcher {
             builder: self,
             request,
             programs: &bundle.lifecycle,
-            folder: folder.0.join("fetched"),
+            folder: folder.join("fetched"),
+            held,
         };
         let came = selection::gather(wanted, project, request.source, &fetcher, &own).await?;
         let selection = selection::select(&bundle, wanted, project, &came, &own)?;
@@ -127,7 +132,7 @@ impl Builder {
             files: files_toml(&built_files(&project.files, source.slugignore.as_deref())),
             analyzed,
         };
-        let mounts = self.mounts(request, &bundle, &app, &selection.folder, &folder.0, app_dir);
+        let mounts = self.mounts(request, &bundle, &app, &selection.folder, folder, app_dir);
         given
             .write(&mounts, &env, config.build_ca.as_deref())
             .map_err(BuildError::disk)?;
@@ -138,6 +143,7 @@ impl Builder {
             app: request.app,
             build: request.build,
             mounts,
+            held,
         };
         let ended = run.run(output).await?;
         let top: Vec<&str> = source.top.iter().map(String::as_str).collect();
@@ -180,12 +186,23 @@ impl Builder {
         Ok(exported)
     }
 
-    /// Forgets all that was kept of an app for its next build.
+    /// Forgets all that was kept of an app for its next build, once a build of it that is under way has ended.
     ///
     /// # Errors
     /// When the files can't be removed.
-    pub fn forget(&self, app: &pvdify_types::AppName) -> io::Result<()> {
-        AppFolder::remove(&self.config.work_dir, app)
+    pub async fn forget(&self, app: &AppName) -> Result<(), BuildError> {
+        let _turn = self.turns.wait(app).await;
+        let (work_dir, app) = (self.config.work_dir.clone(), app.clone());
+        tokio::task::spawn_blocking(move || AppFolder::remove(&work_dir, &app))
+            .await
+            .map_err(BuildError::unavailable)?
+            .map_err(BuildError::disk)
+    }
+
+    /// The apps of which something is kept for their next build.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<AppName> {
+        AppFolder::all(&self.config.work_dir)
     }
 
     /// Our programs, laid out once.

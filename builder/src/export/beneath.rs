@@ -149,7 +149,7 @@ impl Beneath {
 }
 
 /// A name that no process gave before: of this moment, of this process, and of its own number.
-fn unused_name() -> String {
+pub(crate) fn unused_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

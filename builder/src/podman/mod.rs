@@ -17,6 +17,7 @@ mod events;
 mod frames;
 mod images;
 mod info;
+mod isolation;
 mod lines;
 mod networks;
 mod query;

@@ -1,6 +1,6 @@
 //! Builds that succeed, and builds whose source is at fault.
 
-use crate::harness::{Bench, CREDENTIALS, inside};
+use crate::harness::{Bench, CREDENTIALS, inside, until};
 use pvdify_builder::{BuildError, podman::RegistryAuth};
 use pvdify_registry::{Reference, References, Repository};
 use std::{collections::BTreeMap, time::Duration};
@@ -81,7 +81,12 @@ async fn a_source_with_a_dockerfile_becomes_an_image_in_the_registry() {
         .unwrap();
     assert_eq!(references.blobs[0].hex(), id);
     assert_eq!(bench.build_containers().await, 0);
-    assert_eq!(std::fs::read_dir(&bench.config.work_dir).unwrap().count(), 0);
+    until("the build's folder is removed", async || {
+        let work_dir = &bench.config.work_dir;
+        let count = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().count();
+        count(work_dir) == 1 && count(&work_dir.join("_cnb/gone")) == 0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -43,7 +43,12 @@ async fn a_build_that_nobody_waits_for_any_more_is_ended() {
         bench.build_containers().await == 0
     })
     .await;
-    assert_eq!(std::fs::read_dir(&bench.config.work_dir).unwrap().count(), 0);
+    until("the build's folder is removed", async || {
+        let work_dir = &bench.config.work_dir;
+        let count = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().count();
+        count(work_dir) == 1 && count(&work_dir.join("_cnb/gone")) == 0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -198,6 +198,10 @@ impl Downloads {
         let root = self.root.as_ref()?;
         let shared = root.join("shared").join(digest.to_string());
         if is_regular(&shared) {
+            // By this the server knows that it is of use; without it the file only goes earlier.
+            let used = files::make_dir(&root.join("new"))
+                .and_then(|()| files::write(&root.join("new").join(format!("used-{digest}")), ""));
+            drop(used);
             return Some(shared);
         }
         let new = root.join("new").join(digest.to_string());

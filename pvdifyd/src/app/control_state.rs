@@ -17,7 +17,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, Generation, InstallationId, ReleaseCause, ReleaseStatus, ReleaseVersion, RouteTable,
+    AppId, AppName, Generation, InstallationId, ReleaseCause, ReleaseStatus, ReleaseVersion, RouteTable,
     formation::quantities,
 };
 use std::{
@@ -79,9 +79,18 @@ impl ControlState for App {
 
     async fn forget(&self, app: &AppId) -> desired::Result<()> {
         let id = app.clone();
-        let removed = self.store().write(move |tx| apps::remove(tx, &id)).await?;
+        let (removed, name) = self
+            .store()
+            .write(move |tx| {
+                let name = apps::by_id(tx, &id)?.map(|app| app.name);
+                Ok::<_, store::Error>((apps::remove(tx, &id)?, name))
+            })
+            .await?;
         if removed.is_updated() {
             self.inner.logs.remove(app);
+            if let Some(name) = name {
+                self.forget_builds(name);
+            }
         }
         self.inner.forgotten.notify_waiters();
         Ok(())
@@ -97,6 +106,18 @@ impl ControlState for App {
 
     async fn last_generation(&self) -> desired::Result<Generation> {
         Ok(self.store().read(installation::generation).await?)
+    }
+}
+
+impl App {
+    /// In its own time: a build may still be under way. A new app of the name waits for it with its first build.
+    fn forget_builds(&self, name: AppName) {
+        let images = Arc::clone(&self.inner.images);
+        tokio::spawn(async move {
+            if let Err(error) = images.forget(&name).await {
+                tracing::warn!(app = %name, %error, "what builds of a deleted app left was not removed");
+            }
+        });
     }
 }
 

@@ -84,4 +84,6 @@ pub trait Images: Send + Sync {
     /// Puts an app's image on the published run image, without a build; the same image when it stands on it
     /// already. [`ImageError::Refused`] when it has to be deployed anew for that.
     async fn rebase(&self, app: &AppName, image: &ImageRef) -> Result<ImageRef, ImageError>;
+    /// Forgets what is kept of a deleted app for its next build, once one that is under way has ended.
+    async fn forget(&self, app: &AppName) -> Result<(), ImageError>;
 }

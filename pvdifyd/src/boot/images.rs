@@ -26,6 +26,7 @@ impl BuilderImages {
         let limits = pvdify_builder::Limits {
             memory_bytes: config.build_memory_bytes,
             timeout: config.build_timeout,
+            disk_bytes: config.build_disk_bytes,
             nofile: host.nofile,
             nproc: host.nproc,
             ..pvdify_builder::Limits::default()
@@ -102,6 +103,10 @@ impl Images for BuilderImages {
             repository: image.repository.clone(),
             digest,
         })
+    }
+
+    async fn forget(&self, app: &AppName) -> Result<(), ImageError> {
+        self.0.forget(app).await.map_err(explain)
     }
 }
 

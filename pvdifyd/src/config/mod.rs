@@ -55,6 +55,8 @@ pub struct Config {
     pub build_memory_bytes: u64,
     /// How long one build may take.
     pub build_timeout: Duration,
+    /// Disk that the folders of one build by buildpacks may take up.
+    pub build_disk_bytes: u64,
     /// The largest pack a push may send, in bytes.
     pub max_push_bytes: u64,
     /// How many different images of releases that served are kept for an app.
@@ -140,6 +142,7 @@ impl Config {
             },
             build_ca: ca::choose(&raw.or("build_ca", "auto"))?,
             build_memory_bytes: 1024 * 1024 * raw.parse_or::<u64>("build_memory_mib", "2048")?,
+            build_disk_bytes: 1024 * 1024 * raw.parse_or::<u64>("build_disk_mib", "10240")?,
             build_timeout: Duration::from_secs(60 * raw.parse_or::<u64>("build_timeout_minutes", "25")?),
             max_push_bytes: 1024 * 1024 * raw.parse_or::<u64>("max_push_mib", "1024")?,
             keep_images: raw.parse_or::<NonZeroUsize>("keep_images", "10")?.get(),

@@ -4,7 +4,7 @@ use super::{ConfigError, problem};
 use std::{collections::BTreeMap, path::Path, str::FromStr};
 
 /// Every name there is; a file with another is refused.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "listen",
     "ssh_listen",
     "http_listen",
@@ -21,6 +21,7 @@ const NAMES: [&str; 20] = [
     "build_env_file",
     "build_memory_mib",
     "build_timeout_minutes",
+    "build_disk_mib",
     "max_push_mib",
     "keep_images",
     "garbage_minutes",

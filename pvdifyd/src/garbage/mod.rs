@@ -131,6 +131,8 @@ impl Garbage {
             reports.failed("the registry", registry);
             let podman = self.podman(&kept, grace, &mut removed).await;
             reports.failed("Podman", podman);
+            let builds = self.builds(&kept).await;
+            reports.failed("builds", builds);
         }
         drop(rest);
         removed.log();
@@ -212,6 +214,16 @@ impl Garbage {
             }
         }
         removed.bytes += self.builder.prune_cache(CACHE_AGE).await?;
+        Ok(())
+    }
+
+    /// What builds of deleted apps left, where a server was killed before it forgot it.
+    async fn builds(&self, kept: &Kept) -> Result<(), Failure> {
+        for app in self.builder.remembered() {
+            if !kept.apps.contains(&app) {
+                self.builder.forget(&app).await?;
+            }
+        }
         Ok(())
     }
 

@@ -136,6 +136,10 @@ impl Images for ScriptedImages {
             changed: true,
         })
     }
+    async fn forget(&self, _: &AppName) -> Result<(), ImageError> {
+        Ok(())
+    }
+
     /// An image's repository tells which run image it is on; none of its own: no buildpack built it.
     async fn rebase(&self, app: &AppName, image: &ImageRef) -> Result<ImageRef, ImageError> {
         let on = image.repository.rsplit('/').next().unwrap();

@@ -98,7 +98,9 @@ impl Libpod {
             .with("force", true)
             .with("timeout", 0)
             .with("v", true);
-        self.delete(&query.on(&path(container, ""))).await
+        let removed = self.delete(&query.on(&path(container, ""))).await;
+        super::isolation::restore().await;
+        removed
     }
 
     /// All containers that pass the filters, running or not.
