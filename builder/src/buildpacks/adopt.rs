@@ -28,6 +28,9 @@ const MOST: usize = 200;
 /// The IDs that only ours have: what they leave in their caches is trusted more.
 const OURS: &str = "pvdify/";
 
+/// Why an image extension does not count; it would change the build's and the app's base image as root.
+const EXTENSION: &str = "it is an image extension (extension.toml), and those are not run: the base images are the server's own. Put Debian packages into an Aptfile, or deploy with a Dockerfile";
+
 /// A folder that came.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -74,6 +77,9 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
     let meant = match (meant, found.len(), wrong) {
         (Some((_, meant)), ..) => meant.clone(),
         (None, 0, Some(error)) => return Err(refused(&error)),
+        (None, 0, None) if beneath.file(Path::new("extension.toml")).is_ok() => {
+            return Err(refused(EXTENSION));
+        }
         (None, 0, None) => {
             return Err(refused(
                 "there is neither a buildpack.toml nor a bin/compile in it",
@@ -342,6 +348,8 @@ mod tests {
     fn what_is_no_buildpack_is_said_why() {
         let error = |files: &[(&str, &str)]| adopted(files).1.unwrap_err();
         insta::assert_snapshot!(error(&[("README.md", "")]), @"the buildpack https://h/heroku-buildpack-x.git#v1: there is neither a buildpack.toml nor a bin/compile in it");
+        let extension = descriptor("a/b", "").replace("[buildpack]", "[extension]");
+        insta::assert_snapshot!(error(&[("extension.toml", &extension)]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it is an image extension (extension.toml), and those are not run: the base images are the server's own. Put Debian packages into an Aptfile, or deploy with a Dockerfile");
         let (a, b) = (descriptor("a/a", ""), descriptor("b/b", ""));
         insta::assert_snapshot!(error(&[("x/buildpack.toml", &a), ("y/buildpack.toml", &b)]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it holds several, none of which contains the others: a/a, b/b");
         insta::assert_snapshot!(error(&[("buildpack.toml", &descriptor("pvdify/go", ""))]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it calls itself pvdify/go; only this server's own are called pvdify/...");
