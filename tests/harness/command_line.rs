@@ -70,7 +70,7 @@ impl Platform {
     }
 }
 
-async fn output_of(mut command: tokio::process::Command) -> Output {
+pub(crate) async fn output_of(mut command: tokio::process::Command) -> Output {
     let command = command
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())

@@ -17,6 +17,7 @@ mod load;
 mod part;
 mod platform;
 mod pusher;
+mod reference;
 mod visits;
 
 pub use apps::{ENDLESS_BUILD, probe_with, probe_with_dockerfile, write_probe};
@@ -28,3 +29,4 @@ pub use load::{Load, LoadReport};
 pub use part::Part;
 pub use platform::Platform;
 pub use pusher::{Pushed, Pusher, UnderWay};
+pub use reference::{Pack, reference};

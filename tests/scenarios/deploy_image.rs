@@ -19,13 +19,19 @@ impl Access for Open {
     }
 }
 
-/// Somebody else's registry on loopback, with the image that `podman` has under `image` as `tag`.
-async fn registry_with(image: &str, tag: &str) -> (String, tempfile::TempDir, tokio::task::JoinHandle<()>) {
+/// Somebody else's registry on loopback.
+pub(crate) async fn open_registry() -> (String, tempfile::TempDir, tokio::task::JoinHandle<()>) {
     let dir = tempfile::tempdir().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = pvdify_registry::router(Store::open(dir.path()).unwrap(), Arc::new(Open));
     let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (address.to_string(), dir, task)
+}
+
+/// The same with the image that `podman` has under `image` as `tag`.
+async fn registry_with(image: &str, tag: &str) -> (String, tempfile::TempDir, tokio::task::JoinHandle<()>) {
+    let (address, dir, task) = open_registry().await;
     let reference = format!("{address}/{tag}");
     let (image, destination) = (image.to_owned(), reference.clone());
     tokio::task::spawn_blocking(move || {

@@ -19,6 +19,7 @@ mod hostile;
 mod hostile_limits;
 mod io_errors;
 mod leaves_nothing;
+mod pack;
 mod parts;
 mod push_to_route;
 mod restart_anywhere;
