@@ -3,6 +3,7 @@
 //! Rounds alternate between Pvdify and its peer, so that a busy moment hits both; medians and their ratio are
 //! printed, with the range of the paired ratios. Nothing is asserted: machines are shared and noisy.
 
+mod creator;
 mod push_to_live;
 mod receive;
 
@@ -40,14 +41,31 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     sorted[sorted.len() / 2]
 }
 
+/// Whether a comparison is asked for: all are, unless arguments name some.
+fn wanted(name: &str) -> bool {
+    // Cargo hands on `--bench`.
+    let mut names = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    names.peek().is_none() || names.any(|asked| asked == name)
+}
+
 #[tokio::main]
 async fn main() {
-    push_to_live::measure().await.print(
-        "push-to-live of a code-only change (until the new version answers; lower is better)",
-        "podman build + podman run + curl by hand",
-    );
-    receive::measure().await.print(
-        "receive of 20,000 objects over SSH (a branch that is not deployed; lower is better)",
-        "OpenSSH sshd + git receive-pack",
-    );
+    if wanted("push") {
+        push_to_live::measure().await.print(
+            "push-to-live of a code-only change (until the new version answers; lower is better)",
+            "podman build + podman run + curl by hand",
+        );
+    }
+    if wanted("receive") {
+        receive::measure().await.print(
+            "receive of 20,000 objects over SSH (a branch that is not deployed; lower is better)",
+            "OpenSSH sshd + git receive-pack",
+        );
+    }
+    if wanted("creator") {
+        creator::measure().await;
+    }
 }

@@ -44,38 +44,48 @@ fn profile_dir() -> PathBuf {
     dir.expect("a test lies in target/<profile>/deps").to_owned()
 }
 
-/// What a scenario runs: the server, the command line, and what builds with buildpacks.
-const PACKAGES: [&str; 6] = [
-    "pvdifyd",
-    "pvdify",
+/// What runs in build containers and images.
+const IN_CONTAINERS: [&str; 4] = [
     "pvdify-lifecycle",
     "pvdify-launcher",
     "pvdify-buildpack",
     "pvdify-static-server",
 ];
 
-/// `target/<profile>/<name>`, built once by this process so that a scenario never runs a stale one.
+/// `target/<profile>/<name>`, built once by this process so that a scenario never runs a stale one: what it runs is the
+/// server, the command line, and what builds with buildpacks.
 pub(crate) fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let dir = BUILT.get_or_init(|| {
-        let dir = profile_dir();
-        let mut args = vec!["build", "--quiet"];
-        args.extend(PACKAGES.iter().flat_map(|package| ["-p", package]));
-        if dir.ends_with("release") {
-            args.push("--release");
-        }
-        let status = Command::new(env!("CARGO"))
-            .args(args)
-            .current_dir(repository_root())
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "{} do not build",
-            PACKAGES.join(", ")
-        );
-        dir
-    });
-    dir.join(name)
+    let packages = || build(&[["pvdifyd", "pvdify"].as_slice(), &IN_CONTAINERS].concat());
+    BUILT.get_or_init(packages).join(name)
+}
+
+/// The folder of the programs that a builder needs: the one in `PVDIFY_TESTS_PROGRAMS`, else built by this call.
+///
+/// # Panics
+/// When they do not build.
+#[must_use]
+pub fn build_programs() -> PathBuf {
+    std::env::var_os("PVDIFY_TESTS_PROGRAMS").map_or_else(|| build(&IN_CONTAINERS), PathBuf::from)
+}
+
+fn build(packages: &[&str]) -> PathBuf {
+    let dir = profile_dir();
+    let mut args = vec!["build", "--quiet"];
+    args.extend(packages.iter().flat_map(|package| ["-p", package]));
+    if dir.ends_with("release") {
+        args.push("--release");
+    }
+    let status = Command::new(env!("CARGO"))
+        .args(args)
+        .current_dir(repository_root())
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "{} do not build",
+        packages.join(", ")
+    );
+    dir
 }
 
 /// The scenarios' app, compiled once: static, so that it runs `FROM scratch`.

@@ -88,7 +88,7 @@ pub fn of(installation: &str, registry: Option<&str>) -> Vec<String> {
 }
 
 /// Ends and removes all of it, once its pvdifyd and its Podman service are gone.
-pub(crate) fn remove(installation: &str, registry: Option<&str>) {
+pub fn remove(installation: &str, registry: Option<&str>) {
     end_processes(|| build_processes(installation));
     let label = label(installation);
     for id in podman(&["ps", "-aq", "--filter", &label]) {

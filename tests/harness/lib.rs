@@ -21,7 +21,7 @@ mod reference;
 mod visits;
 
 pub use apps::{ENDLESS_BUILD, probe_with, probe_with_dockerfile, write_probe};
-pub use binaries::{repository_root, run};
+pub use binaries::{build_programs, repository_root, run};
 pub use command_line::Output;
 pub use disk::SmallDisk;
 pub use faults::FsyncFaults;
