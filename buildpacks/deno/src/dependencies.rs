@@ -50,11 +50,19 @@ pub(crate) fn install(app: &Path, config: &Config, version: &str, env: &Env) -> 
              Run `deno install` on your machine and commit deno.lock.",
         );
     }
+    let lock = files::read(app, "deno.lock")?.unwrap_or_default();
+    let is_older = has_lock && is_of_older_deno(&lock, version);
+    if is_older {
+        output::warning(format!(
+            "deno.lock was written by an older Deno than {version}: what it lists is used, but not held to be all.\n\
+             Run `deno install` with Deno {version} on your machine and commit deno.lock."
+        ));
+    }
     let deno = || Command::new("deno").envs(env).dir(app);
     // Without `--quiet`, a line for each download.
     let frozen = |command: Command| {
         let command = command.hidden_arg("--quiet");
-        if has_lock {
+        if has_lock && !is_older {
             command.arg("--frozen")
         } else {
             command
@@ -73,6 +81,21 @@ pub(crate) fn install(app: &Path, config: &Config, version: &str, env: &Env) -> 
     }
     step.done();
     Ok(())
+}
+
+// Deno reads the older forms of its lockfile and writes its own: to `--frozen` that alone is a change.
+fn is_of_older_deno(lock: &str, version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u64>().ok());
+    let writes = match (numbers.next(), numbers.next()) {
+        (Some(0 | 1) | None, _) => return false,
+        (Some(2), Some(0..=2)) => 4,
+        _ => 5,
+    };
+    let form = lock
+        .split_once("\"version\"")
+        .and_then(|(_, rest)| rest.split('"').nth(1))
+        .and_then(|text| text.parse::<u64>().ok());
+    form.is_some_and(|form| form < writes)
 }
 
 fn entries(app: &Path, config: &Config) -> Result<Vec<String>> {
@@ -194,6 +217,20 @@ fn list(folder: &Path, name: &str, out: &mut Vec<String>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lockfile_of_an_older_form_is_not_held_to_be_all() {
+        for (lock, version, expected) in [
+            (r#"{"version":"4","specifiers":{}}"#, "2.9.1", true),
+            (r#"{ "version": "3" }"#, "2.2.2", true),
+            (r#"{ "version": "4" }"#, "2.2.2", false),
+            (r#"{ "version": "5" }"#, "2.3.0", false),
+            (r#"{ "version": "2" }"#, "1.46.3", false),
+            ("{}", "2.9.1", false),
+        ] {
+            assert_eq!(is_of_older_deno(lock, version), expected, "{lock} {version}");
+        }
+    }
     use buildpack_support::command::Cause;
 
     fn text(tail: &str, has_lock: bool) -> String {

@@ -83,7 +83,10 @@ pub(crate) fn choose(app: &Path, package_json: &PackageJson) -> Result<Manager> 
     let (kind, why) = match (&named, present.first()) {
         (Some((kind, _)), _) => (*kind, "packageManager in package.json".to_owned()),
         (None, Some((kind, lockfile))) => (*kind, (*lockfile).to_owned()),
-        (None, None) => (Kind::Npm, "the default".to_owned()),
+        (None, None) => match without_lockfile(package_json) {
+            Some(why) => (Kind::Bun, why.to_owned()),
+            None => (Kind::Npm, "the default".to_owned()),
+        },
     };
     let lockfile = present
         .iter()
@@ -156,6 +159,18 @@ pub(crate) fn choose(app: &Path, package_json: &PackageJson) -> Result<Manager> 
         lockfile,
         vendored,
     })
+}
+
+// An app of Bun's that depends on nothing has no lockfile; npm could install it, but not start it.
+fn without_lockfile(package_json: &PackageJson) -> Option<&'static str> {
+    let runs_bun = |script: &str| matches!(script.split_whitespace().next(), Some("bun" | "bunx"));
+    if package_json.script("start").is_some_and(runs_bun) {
+        Some("the script `start` runs it")
+    } else if package_json.engine("bun").is_some() && package_json.engine("node").is_none() {
+        Some("engines.bun in package.json")
+    } else {
+        None
+    }
 }
 
 fn kind_named(name: &str) -> Result<Kind> {
@@ -320,6 +335,21 @@ mod tests {
                 "Yarn 4 by the format of yarn.lock, yarn.lock at .yarn/releases/yarn-4.1.0.cjs",
             ),
             (vec![("bun.lock", "{}")], "Bun  by bun.lock, bun.lock"),
+            (
+                vec![("package.json", r#"{"scripts":{"start":"bun app.js"}}"#)],
+                "Bun  by the script `start` runs it, -",
+            ),
+            (
+                vec![("package.json", r#"{"engines":{"bun":">=1.0.0"}}"#)],
+                "Bun >=1.0.0 by engines.bun in package.json, -",
+            ),
+            (
+                vec![
+                    ("package.json", r#"{"scripts":{"start":"bun app.js"}}"#),
+                    ("package-lock.json", "{}"),
+                ],
+                "Npm  by package-lock.json, package-lock.json",
+            ),
             (
                 vec![("pnpm-lock.yaml", "lockfileVersion: '6.0'\n")],
                 "Pnpm 8 by the format of pnpm-lock.yaml, pnpm-lock.yaml",

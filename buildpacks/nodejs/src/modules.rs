@@ -43,6 +43,11 @@ pub(crate) fn prepare(context: &Context, project: &Project) -> Result<()> {
         }
         files::remove(&project.app.join(folder))?;
     }
+    // A server.js alone: npm would refuse to install nothing.
+    if !files::exists(&project.app, "package.json") {
+        output::detail("No package.json: nothing to install");
+        return Ok(());
+    }
     steps::before_install(project)?;
     if steps::has_scripts(project)? {
         with_scripts(context, project)

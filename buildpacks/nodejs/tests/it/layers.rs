@@ -37,6 +37,21 @@ fn without_scripts_only_production_dependencies_are_installed_and_a_rebuild_touc
 }
 
 #[test]
+fn a_server_without_a_package_json_is_started_and_nothing_is_installed() {
+    let server = "require('http').createServer((_, answer) => answer.end('alone')).listen(process.env.PORT, \
+                  function () { console.log(`port ${this.address().port}`); });";
+    let app = with_downloads(crate::app()).file("server.js", server);
+    let built = app.build().passed();
+    assert!(
+        built.stdout.contains("No package.json: nothing to install"),
+        "{}",
+        built.stdout
+    );
+    assert!(!app.layer("modules").exists());
+    assert_eq!(Running::web(&app).get(), "alone");
+}
+
+#[test]
 fn with_scripts_a_rebuild_leaves_the_images_layers_and_brings_what_the_build_makes() {
     let scripts = r#""build":"mkdir -p node_modules/.client && cp schema node_modules/.client/index.js","start":"node server.js""#;
     let app = sample("npm", scripts).file("schema", "one");
