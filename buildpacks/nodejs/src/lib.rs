@@ -245,10 +245,7 @@ fn web_process(project: &Project, is_pnp: bool) -> Result<Option<Process>> {
     }
     let Some(web) = start::web(project, is_pnp) else {
         if project.procfile.entries.is_empty() {
-            output::warning(
-                "Nothing says how to start the app: package.json has no script `start`, there is no server.js,\n\
-                 and no Procfile. Add \"start\": \"node FILE\" to the scripts in package.json.",
-            );
+            output::warning(start::nothing(&project.package_json));
         }
         return Ok(None);
     };

@@ -5,7 +5,7 @@
 //! is made to end in `exec`; only what needs the package manager (`prestart`) is left to it, which passes
 //! signals on.
 
-use crate::project::Project;
+use crate::{package_json::PackageJson, project::Project};
 use buildpack_support::{Failure, Result, files, process::plain_words};
 use std::path::Path;
 
@@ -65,6 +65,16 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
         command,
         why: format!("{entry} is there"),
     })
+}
+
+/// What to tell when there is no web process.
+pub(crate) fn nothing(package_json: &PackageJson) -> &'static str {
+    if package_json.depends_on("@sveltejs/adapter-auto") {
+        return "Nothing says how to start the app: SvelteKit's adapter-auto makes no server here.\n\
+                Run `npm install --save-dev @sveltejs/adapter-node`, import that in svelte.config.js, commit and push.";
+    }
+    "Nothing says how to start the app: package.json has no script `start`, there is no server.js,\n\
+     and no Procfile. Add \"start\": \"node FILE\" to the scripts in package.json."
 }
 
 /// A framework: the package that the app depends on, what its build makes, and what starts that.
@@ -285,6 +295,20 @@ pub(crate) fn missing_program(project: &Project, full: &Path) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sveltekit_app_without_a_server_is_told_of_the_adapter() {
+        let package_json =
+            PackageJson::parse(r#"{"devDependencies":{"@sveltejs/adapter-auto":"^4.0.0"}}"#).unwrap();
+        insta::assert_snapshot!(nothing(&package_json), @r"
+        Nothing says how to start the app: SvelteKit's adapter-auto makes no server here.
+        Run `npm install --save-dev @sveltejs/adapter-node`, import that in svelte.config.js, commit and push.
+        ");
+        insta::assert_snapshot!(nothing(&PackageJson::default()), @r#"
+        Nothing says how to start the app: package.json has no script `start`, there is no server.js,
+        and no Procfile. Add "start": "node FILE" to the scripts in package.json.
+        "#);
+    }
 
     #[test]
     fn a_script_becomes_a_command_that_gets_the_signals() {
