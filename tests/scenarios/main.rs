@@ -18,6 +18,7 @@ mod garbage;
 mod hostile;
 mod hostile_limits;
 mod io_errors;
+mod languages_web;
 mod leaves_nothing;
 mod pack;
 mod parts;

@@ -4,7 +4,7 @@
 use pvdify_tests::{Platform, Pusher, repository_root};
 use std::{fs, path::Path};
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
