@@ -4,7 +4,8 @@
 //! script is behind both: it writes the configurations for this container, starts the two, and ends both when one
 //! ends or when it is told to.
 
-use buildpack_support::{Failure, Result, files, procfile::Procfile};
+use buildpack_support::{Failure, Result, env, files, procfile::Procfile};
+use libcnb::Env;
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -36,6 +37,14 @@ impl Servers {
         }
     }
 
+    /// The command that starts the app when nothing else is said.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Apache | Self::Both => "heroku-php-apache2",
+            Self::Nginx => "heroku-php-nginx",
+        }
+    }
+
     /// For people.
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -46,12 +55,15 @@ impl Servers {
     }
 }
 
-/// By the Procfile: Apache, unless it names the other.
-pub(crate) fn servers(procfile: &Procfile) -> Servers {
+/// By the Procfile: Apache, unless it names the other. Without a web process there BP_PHP_SERVER counts, which
+/// projects set in project.toml for the buildpacks of others.
+pub(crate) fn servers(procfile: &Procfile, env: &Env) -> Servers {
     let names = |name: &str| procfile.entries.iter().any(|entry| entry.command.contains(name));
+    let is_free = procfile.command("web").is_none();
+    let is_nginx = is_free && env::value(env, "BP_PHP_SERVER").as_deref() == Some("nginx");
     match (
-        names("heroku-php-apache2") || procfile.command("web").is_none(),
-        names("heroku-php-nginx"),
+        names("heroku-php-apache2") || is_free && !is_nginx,
+        names("heroku-php-nginx") || is_nginx,
     ) {
         (true, true) => Servers::Both,
         (false, true) => Servers::Nginx,
@@ -122,12 +134,21 @@ mod tests {
 
     #[test]
     fn the_server_is_by_the_procfile() {
-        let of = |text: &str| servers(&Procfile::parse(text).unwrap());
+        let of = |text: &str| servers(&Procfile::parse(text).unwrap(), &Env::new());
         assert_eq!(of(""), Servers::Apache);
         assert_eq!(of("web: heroku-php-nginx public/"), Servers::Nginx);
         assert_eq!(of("web: vendor/bin/heroku-php-apache2 web/"), Servers::Apache);
         assert_eq!(of("worker: heroku-php-nginx x"), Servers::Both);
         assert_eq!(of("web: php -S 0.0.0.0:$PORT"), Servers::Apache);
+    }
+
+    #[test]
+    fn the_server_may_be_set_for_the_build() {
+        let mut env = Env::new();
+        env.insert("BP_PHP_SERVER", "nginx");
+        let of = |text: &str| servers(&Procfile::parse(text).unwrap(), &env);
+        assert_eq!(of(""), Servers::Nginx);
+        assert_eq!(of("web: heroku-php-apache2"), Servers::Apache);
     }
 
     #[test]

@@ -46,7 +46,9 @@ impl libcnb::Buildpack for PhpBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        let files = ["composer.json", "index.php", "public/index.php", "web/index.php"];
+        let mut files = vec!["composer.json".to_owned(), "index.php".to_owned()];
+        files.extend(start::FOLDERS.map(|folder| format!("{folder}/index.php")));
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
         match files::first(&context.app_dir, &files) {
             Some(file) => {
                 output::reason(format!("{file} is there"));
@@ -74,7 +76,7 @@ impl libcnb::Buildpack for PhpBuildpack {
         let extensions = extensions::wanted(app, json.as_ref(), &line, &index)?;
         step.quiet();
         let step = output::step("Installing tools");
-        let server = boot::servers(&procfile);
+        let server = boot::servers(&procfile, &env);
         let mut env = toolchain::install(&context, &env, &index, (&line, &extensions), server)?;
         step.done();
 
@@ -90,7 +92,7 @@ impl libcnb::Buildpack for PhpBuildpack {
             });
         }
         boot::link_scripts(app, &procfile)?;
-        if let Some(web) = start::web(app, json.as_ref(), &procfile) {
+        if let Some(web) = start::web(app, &env, json.as_ref(), &procfile, server) {
             launch.process(web);
         }
         BuildResultBuilder::new().launch(launch.build()).build()

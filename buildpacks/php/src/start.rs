@@ -1,18 +1,38 @@
 //! The default web process and the folder that it serves.
 
-use crate::composer_json::ComposerJson;
-use buildpack_support::{files, output, process::direct, procfile::Procfile};
-use libcnb::data::{launch::Process, process_type};
+use crate::{boot::Servers, composer_json::ComposerJson};
+use buildpack_support::{env, files, output, process::direct, procfile::Procfile};
+use libcnb::{
+    Env,
+    data::{launch::Process, process_type},
+};
 use std::path::Path;
 
+/// Where an app without a word about it has its index.php, but for its root.
+pub(crate) const FOLDERS: [&str; 7] = [
+    "public",
+    "web",
+    "webroot",
+    "htdocs",
+    "public_html",
+    "www",
+    "docroot",
+];
+
 /// The web process, unless the Procfile gives one.
-pub(crate) fn web(app: &Path, json: Option<&ComposerJson>, procfile: &Procfile) -> Option<Process> {
+pub(crate) fn web(
+    app: &Path,
+    env: &Env,
+    json: Option<&ComposerJson>,
+    procfile: &Procfile,
+    server: Servers,
+) -> Option<Process> {
     warn_of_no_key(app);
     if procfile.command("web").is_some() {
         return None;
     }
-    let root = document_root(app, json);
-    let mut command = vec!["heroku-php-apache2".to_owned()];
+    let root = document_root(app, env, json);
+    let mut command = vec![server.command().to_owned()];
     if !root.is_empty() {
         command.push(format!("{root}/"));
     }
@@ -23,26 +43,22 @@ pub(crate) fn web(app: &Path, json: Option<&ComposerJson>, procfile: &Procfile) 
     })
 }
 
-fn document_root(app: &Path, json: Option<&ComposerJson>) -> String {
+// BP_PHP_WEB_DIR is what projects set in project.toml for the buildpacks of others.
+fn document_root(app: &Path, env: &Env, json: Option<&ComposerJson>) -> String {
     if let Some(root) = json.and_then(ComposerJson::document_root) {
+        return root.trim_matches('/').to_owned();
+    }
+    if let Some(root) = env::value(env, "BP_PHP_WEB_DIR") {
         return root.trim_matches('/').to_owned();
     }
     if files::exists(app, "index.php") && !files::exists(app, "artisan") {
         return String::new();
     }
-    [
-        "public",
-        "web",
-        "webroot",
-        "htdocs",
-        "public_html",
-        "www",
-        "docroot",
-    ]
-    .iter()
-    .find(|folder| files::exists(&app.join(folder), "index.php"))
-    .map(|folder| (*folder).to_owned())
-    .unwrap_or_default()
+    FOLDERS
+        .into_iter()
+        .find(|folder| files::exists(&app.join(folder), "index.php"))
+        .map(str::to_owned)
+        .unwrap_or_default()
 }
 
 // Configuration is not known to a build: what is certain is only that Laravel does not run without.
@@ -64,7 +80,8 @@ mod tests {
             files::write(&dir.path().join(name), "").unwrap();
         }
         files::write(&dir.path().join("composer.json"), json).unwrap();
-        document_root(dir.path(), ComposerJson::of(dir.path()).unwrap().as_ref())
+        let json = ComposerJson::of(dir.path()).unwrap();
+        document_root(dir.path(), &Env::new(), json.as_ref())
     }
 
     #[test]
@@ -77,5 +94,14 @@ mod tests {
             root(&[], r#"{"extra":{"heroku":{"document-root":"/site/"}}}"#),
             "site"
         );
+    }
+
+    #[test]
+    fn the_document_root_may_be_set_for_the_build() {
+        let dir = tempfile::tempdir().unwrap();
+        files::write(&dir.path().join("index.php"), "").unwrap();
+        let mut env = Env::new();
+        env.insert("BP_PHP_WEB_DIR", "site/");
+        assert_eq!(document_root(dir.path(), &env, None), "site");
     }
 }

@@ -35,6 +35,7 @@ fn said(app: &App, program: &str, arguments: &[&str]) -> String {
 #[test]
 fn it_is_known_by_composer_json_or_an_index() {
     assert_eq!(app().file("index.php", "").detect().passed().code, 0);
+    assert_eq!(app().file("htdocs/index.php", "").detect().passed().code, 0);
     assert_eq!(app().file("composer.json", "{}").detect().passed().code, 0);
     assert_eq!(app().file("lib.php", "").detect().code, 100);
 }
