@@ -12,6 +12,7 @@ use std::path::Path;
 type Context = BuildContext<crate::JavaBuildpack>;
 
 const PROPERTIES: &str = "gradle/wrapper/gradle-wrapper.properties";
+const RETRIES: u32 = 3;
 const CACHE_LIMIT: u64 = 4_000_000_000;
 
 /// Builds the app.
@@ -27,7 +28,7 @@ pub(crate) fn build(context: &Context, project: &Project) -> Result<()> {
     let step = output::step("Building with Gradle");
     let mut gradle = vec!["sh".to_owned(), project.app.join("gradlew").display().to_string()];
     if files::exists(&project.app, "gradlew") {
-        use_mirror(project)?;
+        configure_wrapper(project)?;
     } else {
         let program = command::find(&env, "gradle").ok_or_else(problems::no_wrapper)?;
         gradle = vec![program.display().to_string()];
@@ -132,11 +133,8 @@ fn distribution_url(properties: &str) -> Option<String> {
     Some(line.trim_start().strip_prefix('=')?.trim().replace("\\:", ":"))
 }
 
-// PVDIFY_MIRROR_GRADLE: a folder, by URL, that has the files of Gradle's own site.
-fn use_mirror(project: &Project) -> Result<()> {
-    let Some(mirror) = env::value(&project.env, "PVDIFY_MIRROR_GRADLE") else {
-        return Ok(());
-    };
+// The wrapper's properties as this build is to have them.
+fn configure_wrapper(project: &Project) -> Result<()> {
     let text = files::read(&project.app, PROPERTIES)?.ok_or_else(|| {
         Failure::new(
             "The Gradle wrapper is not complete",
@@ -144,24 +142,39 @@ fn use_mirror(project: &Project) -> Result<()> {
             "Run `gradle wrapper` on your machine, commit the folder gradle/wrapper and push again.",
         )
     })?;
-    let Some(url) = distribution_url(&text) else {
+    let mirror = env::value(&project.env, "PVDIFY_MIRROR_GRADLE");
+    let configured = configured(&text, mirror.as_deref());
+    if configured == text {
         return Ok(());
-    };
-    let file = url.rsplit('/').next().unwrap_or_default();
-    let lines: Vec<String> = text
+    }
+    files::write(&project.app.join(PROPERTIES), configured)
+}
+
+// PVDIFY_MIRROR_GRADLE is a folder, by URL, that has the files of Gradle's own site. Gradle 9 writes `retries=10`,
+// each after twice the time of the one before: a site that is out of reach would cost eight silent minutes.
+fn configured(properties: &str, mirror: Option<&str>) -> String {
+    let url = distribution_url(properties);
+    let file = url.as_deref().and_then(|url| url.rsplit('/').next());
+    let lines: Vec<String> = properties
         .lines()
         .map(|line| {
-            if line.trim().starts_with("distributionUrl") {
-                format!(
-                    "distributionUrl={}/{file}",
-                    mirror.trim_end_matches('/').replace(':', "\\:")
-                )
-            } else {
-                line.to_owned()
+            let (name, value) = line.split_once('=').unwrap_or_default();
+            match (name.trim(), mirror, file) {
+                ("distributionUrl", Some(mirror), Some(file)) => {
+                    let mirror = mirror.trim_end_matches('/').replace(':', "\\:");
+                    format!("distributionUrl={mirror}/{file}")
+                }
+                ("retries", ..) if value.trim().parse().is_ok_and(|count: u32| count > RETRIES) => {
+                    format!("retries={RETRIES}")
+                }
+                _ => line.to_owned(),
             }
         })
         .collect();
-    files::write(&project.app.join(PROPERTIES), lines.join("\n") + "\n")
+    if lines.iter().map(String::as_str).eq(properties.lines()) {
+        return properties.to_owned();
+    }
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
@@ -194,5 +207,20 @@ mod tests {
             distribution_url(text).unwrap(),
             "https://host/distributions/gradle-9.0-bin.zip"
         );
+    }
+
+    #[test]
+    fn the_wrapper_gives_up_soon_and_asks_a_mirror() {
+        let text = "distributionUrl=https\\://host/d/gradle-9.5.0-bin.zip\nretries=10\nretryBackOffMs=500\n";
+        assert_eq!(
+            configured(text, None),
+            "distributionUrl=https\\://host/d/gradle-9.5.0-bin.zip\nretries=3\nretryBackOffMs=500\n"
+        );
+        assert_eq!(
+            configured(text, Some("https://mirror/gradle/")),
+            "distributionUrl=https\\://mirror/gradle/gradle-9.5.0-bin.zip\nretries=3\nretryBackOffMs=500\n"
+        );
+        let own = "retries=0\r\ndistributionUrl=x";
+        assert_eq!(configured(own, None), own);
     }
 }
