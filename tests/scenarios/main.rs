@@ -19,6 +19,7 @@ mod hostile;
 mod hostile_limits;
 mod io_errors;
 mod languages_web;
+mod languages_compiled;
 mod leaves_nothing;
 mod pack;
 mod parts;
