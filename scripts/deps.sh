@@ -22,6 +22,8 @@ packages=(
 )
 if [[ "$purpose" == test ]]; then
   packages+=(busybox-static chromium shellcheck)
+  # What the buildpacks find in the build image; their tests run on the host. Toolchains they fetch themselves.
+  packages+=(python3 python3-pip python3-venv unzip xz-utils zstd)
 fi
 if [[ "$purpose" == bench ]]; then
   # The peer that receives pushes.

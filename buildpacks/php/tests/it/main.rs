@@ -14,6 +14,8 @@ fn with_downloads(app: App) -> App {
         "PVDIFY_DOWNLOADS",
         concat!(env!("CARGO_TARGET_TMPDIR"), "/downloads"),
     )
+    // Tests may run as root, builds never do.
+    .env("COMPOSER_ALLOW_SUPERUSER", "1")
 }
 
 // What a program says in the image.
