@@ -40,6 +40,17 @@ end_podman_service() {
 
 # Podman takes a label without a value for any value: without an id, all below would be everybody's.
 
+# forget_bridges BRIDGE...: the firewall's rules of networks that are gone, as builder/src/podman/isolation.rs makes them.
+forget_bridges() {
+  local bridge rule words
+  for bridge in "$@"; do
+    while read -r rule; do
+      read -ra words <<<"${rule/#-A/-D}"
+      as_root iptables --wait=5 --table=mangle "${words[@]}" || true
+    done < <(as_root iptables --wait=5 --table=mangle -S PVDIFY_ISOLATION 2>/dev/null | grep --fixed-strings -- "-i $bridge " || true)
+  done
+}
+
 # remove_containers ID: containers and networks of an installation; its images stay.
 remove_containers() {
   local found
@@ -47,7 +58,12 @@ remove_containers() {
   mapfile -t found < <(as_root podman ps --all --quiet --filter "label=pvdify.installation=$1")
   ((${#found[@]} == 0)) || as_root podman rm --force --time 10 --volumes "${found[@]}" >/dev/null
   mapfile -t found < <(as_root podman network ls --quiet --filter "label=pvdify.installation=$1")
-  ((${#found[@]} == 0)) || as_root podman network rm --force "${found[@]}" >/dev/null
+  local bridges=()
+  if ((${#found[@]} > 0)); then
+    mapfile -t bridges < <(as_root podman network inspect --format '{{.NetworkInterface}}' "${found[@]}")
+    as_root podman network rm --force "${found[@]}" >/dev/null
+    forget_bridges "${bridges[@]}"
+  fi
 }
 
 # working_containers GROUP: containers of builds that were cut off, with their control group. They bear no label;

@@ -76,6 +76,17 @@ fn inspect(format: &str, id: &str) -> String {
         .to_owned()
 }
 
+/// The host's interface of the network of an app.
+fn inspect_bridge(platform: &Platform) -> String {
+    let network = inspect(
+        "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}",
+        &first_container(platform),
+    );
+    let format = "{{.NetworkInterface}}";
+    let bridge = run("podman", &["network", "inspect", "--format", format, &network]);
+    bridge.trim().to_owned()
+}
+
 fn first_container(platform: &Platform) -> String {
     let running = platform.running();
     let first = running.first().and_then(|line| line.split(' ').next());
@@ -106,6 +117,16 @@ async fn a_hostile_buildpack_reaches_nothing() {
         &first_container(&platform),
     );
     addresses.push(format!("{address}:8080"));
+    // Podman's own isolation comes and goes with other containers; ours does not.
+    let rules = run(
+        "iptables",
+        &["--wait=5", "--table=mangle", "-S", "PVDIFY_ISOLATION"],
+    );
+    let bridge = inspect_bridge(&platform);
+    assert!(
+        rules.contains(&format!("-A PVDIFY_ISOLATION -i {bridge} -o podman+ -j DROP\n")),
+        "{rules}"
+    );
 
     let pusher = Pusher::new(&platform, "hostile").await;
     pusher.commit(|dir| {

@@ -212,10 +212,11 @@ impl Job<'_> {
             // Older network backends do not know the option; the network is still the build's own.
             Err(PodmanError::Refused { message, .. }) if message.contains("isolate") => {
                 spec.options.clear();
-                self.podman.create_network(&spec).await
+                self.podman.create_network(&spec).await?;
             }
-            made => made,
+            made => made?,
         }
+        self.podman.isolate_network(name).await
     }
 }
 

@@ -1,35 +1,93 @@
 //! Networks that are cut off from each other stay so.
 //!
-//! Netavark (1.4, Debian 12) takes the way into its chain of isolation out of the firewall whenever the last container
-//! of any isolated network goes, and puts it back when the next one starts. In between every app could reach every
-//! other. So it is put back whenever a container went: Netavark's own rule, where its own chain is.
+//! Podman's own isolation has gaps: Netavark 1.4 (Debian 12) takes the way into its chain out of the firewall whenever
+//! the last container of any isolated network goes, and puts it back when the next one starts; in between every app
+//! could reach every other. So each network of ours has rules of our own, in a table that Netavark leaves alone and that
+//! is asked before its own: nothing goes from the network's bridge to another of Podman's, nor to the address where
+//! clouds hand out a machine's credentials. The rules are put there whenever the network is asked for, so also after a
+//! reboot or a flushed firewall, and go with the network.
+//!
+//! Where there is no iptables, or no right to use it (without root), Podman's isolation is all there is.
 
 use std::process::{Command, Stdio};
+use tokio::sync::Mutex;
 
-const CHAIN: &str = "NETAVARK_ISOLATION_1";
+/// Our chain in the table `mangle`, which packets pass before `filter`.
+const CHAIN: &str = "PVDIFY_ISOLATION";
+/// Where EC2, GCP, Azure and others answer with a machine's credentials.
+const METADATA: &str = "169.254.169.254";
+/// A look and a change are one step: one at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Puts the rule back where it is missing. Where there is no such chain, or no right to change it, nothing happens.
-pub(super) async fn restore() {
+/// Cuts a network's bridge off from those of other networks.
+pub(super) async fn close(bridge: String) {
+    with_turn(bridge, |bridge| {
+        if !iptables(&["-n", "-L", CHAIN]) {
+            // Another process may be at the same; then it is there all the same.
+            iptables(&["-N", CHAIN]);
+        }
+        let closed = add("FORWARD", &["-j", CHAIN]) && rules(bridge).iter().all(|rule| add(CHAIN, rule));
+        if !closed {
+            tracing::debug!(
+                bridge,
+                "the network has no rules of its own: iptables does not take them"
+            );
+        }
+    })
+    .await;
+}
+
+/// Removes the rules of a network that is gone.
+pub(super) async fn forget(bridge: String) {
+    with_turn(bridge, |bridge| {
+        for rule in rules(bridge) {
+            let rule: Vec<&str> = ["-D", CHAIN].into_iter().chain(rule).collect();
+            while iptables(&rule) {}
+        }
+    })
+    .await;
+}
+
+/// In this order: what stays within the bridge is none of ours.
+fn rules(bridge: &str) -> [Vec<&str>; 3] {
+    // Netavark calls them podman0, podman1, ..., its forerunner cni-podman0, ...
+    let all = if bridge.starts_with("cni-") {
+        "cni-podman+"
+    } else {
+        "podman+"
+    };
+    [
+        vec!["-i", bridge, "-o", bridge, "-j", "RETURN"],
+        vec!["-i", bridge, "-o", all, "-j", "DROP"],
+        vec![
+            "-i", bridge, "-d", METADATA, "-p", "tcp", "--dport", "80", "-j", "DROP",
+        ],
+    ]
+}
+
+async fn with_turn(bridge: String, change: impl FnOnce(&str) + Send + 'static) {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let restored = tokio::task::spawn_blocking(|| {
-        if iptables(&["-n", "-L", CHAIN]) && !iptables(&["-C", "FORWARD", "-j", CHAIN]) {
-            iptables(&["-I", "FORWARD", "-j", CHAIN])
-        } else {
-            false
-        }
-    });
-    if restored.await.unwrap_or(false) {
-        tracing::debug!("the isolation of networks is restored");
+    let _turn = TURN.lock().await;
+    let changed = tokio::task::spawn_blocking(move || change(&bridge)).await;
+    if let Err(error) = changed {
+        tracing::warn!(%error, "the rules of a network could not be changed");
     }
+}
+
+/// Appends a rule that is not there yet.
+fn add(chain: &str, rule: &[&str]) -> bool {
+    let with =
+        |how: &'static str| -> Vec<&str> { [how, chain].into_iter().chain(rule.iter().copied()).collect() };
+    iptables(&with("-C")) || iptables(&with("-A"))
 }
 
 /// Whether it did what it was asked to; without the program it did not.
 fn iptables(args: &[&str]) -> bool {
     // It waits for others who change the rules.
     let status = Command::new("iptables")
-        .arg("--wait=5")
+        .args(["--wait=5", "--table=mangle"])
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

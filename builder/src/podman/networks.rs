@@ -1,6 +1,6 @@
 //! Networks: each app has its own.
 
-use super::{Filters, Libpod, PodmanError, Query, error::found, percent_encode};
+use super::{Filters, Libpod, PodmanError, Query, error::found, isolation, percent_encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,12 +66,40 @@ impl Libpod {
         self.get(&query.on("/libpod/networks/json")).await
     }
 
+    /// Cuts a network off from other networks and from cloud metadata, as far as the host can: to be called before
+    /// each start of a container in it.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn isolate_network(&self, name: &str) -> Result<(), PodmanError> {
+        if let Some(bridge) = self.bridge(name).await? {
+            isolation::close(bridge).await;
+        }
+        Ok(())
+    }
+
     /// Removes a network that no container uses; one that is gone is no error.
     ///
     /// # Errors
     /// As [`Libpod::get`].
     pub async fn remove_network(&self, name: &str) -> Result<(), PodmanError> {
+        let bridge = self.bridge(name).await?;
         let path = format!("/libpod/networks/{}", percent_encode(name));
-        self.delete(&path).await
+        self.delete(&path).await?;
+        if let Some(bridge) = bridge {
+            isolation::forget(bridge).await;
+        }
+        Ok(())
+    }
+
+    /// The host's interface of a network; `None` when there is no such network.
+    async fn bridge(&self, name: &str) -> Result<Option<String>, PodmanError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            network_interface: Option<String>,
+        }
+        let path = format!("/libpod/networks/{}/json", percent_encode(name));
+        let answer: Option<Answer> = found(self.get(&path).await)?;
+        Ok(answer.and_then(|answer| answer.network_interface))
     }
 }

@@ -98,9 +98,7 @@ impl Libpod {
             .with("force", true)
             .with("timeout", 0)
             .with("v", true);
-        let removed = self.delete(&query.on(&path(container, ""))).await;
-        super::isolation::restore().await;
-        removed
+        self.delete(&query.on(&path(container, ""))).await
     }
 
     /// All containers that pass the filters, running or not.

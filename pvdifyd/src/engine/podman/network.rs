@@ -14,11 +14,16 @@ pub(super) async fn ensure(
 ) -> Result<String> {
     let network = network_name(installation, app, name);
     let there = libpod.network_exists(&network).await;
-    if there.map_err(during("look for network"))? {
-        return Ok(network);
+    if !there.map_err(during("look for network"))? {
+        make(libpod, installation, app, &network).await?;
     }
+    let isolated = libpod.isolate_network(&network).await;
+    isolated.map_err(during("isolate network")).map(|()| network)
+}
+
+async fn make(libpod: &Libpod, installation: &InstallationId, app: &AppId, network: &str) -> Result<()> {
     let mut spec = NetworkSpec {
-        name: network.clone(),
+        name: network.to_owned(),
         labels: [
             (INSTALLATION.to_owned(), installation.to_string()),
             (APP.to_owned(), app.to_string()),
@@ -37,8 +42,8 @@ pub(super) async fn ensure(
     };
     match made {
         // Another call was faster.
-        Err(error) if error.is_conflict() => Ok(network),
-        made => made.map(|()| network).map_err(during("create network")),
+        Err(error) if error.is_conflict() => Ok(()),
+        made => made.map_err(during("create network")),
     }
 }
 
