@@ -261,6 +261,7 @@ impl App {
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         );
         env.insert("HOME", self.root.path().join("home"));
+        env.insert("TMPDIR", self.temporary());
         let names = self.layer_names();
         let launch: Vec<_> = names.iter().filter(|name| self.layer_types(name)[2]).collect();
         for name in &launch {
@@ -343,6 +344,13 @@ impl App {
         files::remove(&self.layers().join("launch.toml")).expect("launch.toml can be removed");
     }
 
+    // What programs leave among temporary files goes with the app.
+    fn temporary(&self) -> PathBuf {
+        let folder = self.root.path().join("tmp");
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        folder
+    }
+
     fn phase(&self, arguments: &[PathBuf]) -> Outcome {
         let arguments: Vec<String> = arguments.iter().map(|word| word.display().to_string()).collect();
         let buildpack = self.root.path().join("buildpack");
@@ -351,6 +359,7 @@ impl App {
             .env_clear()
             .envs(&self.env)
             .env("HOME", self.root.path().join("home"))
+            .env("TMPDIR", self.temporary())
             .env(PHASE, arguments.join("\n"))
             .env("CNB_BUILDPACK_DIR", buildpack)
             .env("CNB_PLATFORM_DIR", self.root.path().join("platform"))
