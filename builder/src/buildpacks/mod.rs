@@ -1,9 +1,9 @@
 //! Builds by Cloud Native Buildpacks: from a source to an image in the own registry.
 //!
 //! ```text
-//! fetch.rs   take_out.rs   adopt.rs   buildpacks from outside: got, and put where they are found
+//! fetch      take_out.rs   adopt.rs   buildpacks from outside: got, and put where they are found
 //!      \________|________/
-//! selection.rs   which buildpacks      bundle.rs   our programs      platform.rs   the build's environment
+//! selection      which buildpacks      bundle.rs   our programs      platform.rs   the build's environment
 //!        \                                |                              /
 //!         `---------------------- container.rs ----------------------'     unpack, detect, restore, build: as nobody
 //!                                     |

@@ -1,0 +1,140 @@
+//! Buildpacks in an OCI image: copied by the builder's own client, and of their layers only `/cnb/buildpacks` taken.
+
+use super::{Fetcher, MAX_BYTES, TIME};
+use crate::{
+    BuildError,
+    buildpacks::take_out::TakeOut,
+    import::{self, Purpose},
+};
+use oci_spec::image::{ImageConfiguration, ImageManifest};
+use pvdify_cnb::id::{BuildpackId, BuildpackVersion};
+use pvdify_registry::{Reference, Repository};
+use pvdify_types::{BuildpackName, Digest, ImageName};
+use serde::Deserialize;
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
+
+/// What a buildpack's image says of the buildpack that is meant.
+const PACKAGE_LABEL: &str = "io.buildpacks.buildpackage.metadata";
+const BUILDER_LABEL: &str = "io.buildpacks.builder.metadata";
+
+impl Fetcher<'_> {
+    /// The buildpacks of an image, and which of them is meant.
+    pub(super) async fn image(
+        &self,
+        name: &BuildpackName,
+        image: &str,
+        to: &Path,
+    ) -> Result<(String, Option<(BuildpackId, BuildpackVersion)>), BuildError> {
+        let image: ImageName = image
+            .parse()
+            .map_err(|error| BuildError::Refused(format!("the buildpack {name}: {error}")))?;
+        let (store, repository) = (&self.builder.store, Repository::from(self.request.app));
+        let copying = import::copy(
+            store,
+            &repository,
+            &image,
+            Purpose::Buildpacks,
+            &self.builder.resolver,
+            MAX_BYTES,
+        );
+        let digest = tokio::time::timeout(TIME, copying)
+            .await
+            .unwrap_or_else(|_| Err(BuildError::unavailable(format!("fetching {image} took too long"))))?;
+        let whole = || BuildError::unavailable(format!("{image} is not whole in the registry: push again"));
+        let manifest = store
+            .manifest(&repository, &Reference::Digest(digest.clone()))
+            .await?
+            .ok_or_else(whole)?;
+        let manifest: ImageManifest = serde_json::from_slice(&manifest.bytes).map_err(BuildError::refused)?;
+        let blob = |descriptor: &oci_spec::image::Descriptor| {
+            let digest: Option<Digest> = descriptor.digest().to_string().parse().ok();
+            let path = digest.and_then(|digest| store.blob_path(&digest));
+            Ok::<_, BuildError>((descriptor.media_type().to_string(), path.ok_or_else(whole)?))
+        };
+        let layers = manifest
+            .layers()
+            .iter()
+            .map(blob)
+            .collect::<Result<Vec<_>, _>>()?;
+        let (_, config) = blob(manifest.config())?;
+        let (to, shown) = (to.to_owned(), name.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            let top = meant(&fs::read(config)?)?;
+            let mut out = TakeOut::new(&to, MAX_BYTES)?;
+            for (media_type, layer) in layers {
+                out.archive(
+                    unpacked(&media_type, File::open(layer)?)?,
+                    Path::new("cnb/buildpacks"),
+                )?;
+            }
+            Ok::<_, io::Error>(top)
+        });
+        let top = taken
+            .await
+            .map_err(BuildError::unavailable)?
+            .map_err(|error| BuildError::Refused(format!("the buildpack {shown}: {error}")))?;
+        Ok((digest.to_string(), top))
+    }
+}
+
+/// Which buildpack of an image is meant, by its label.
+fn meant(config: &[u8]) -> io::Result<Option<(BuildpackId, BuildpackVersion)>> {
+    #[derive(Deserialize)]
+    struct Package {
+        id: BuildpackId,
+        version: BuildpackVersion,
+    }
+    let config: ImageConfiguration = serde_json::from_slice(config)?;
+    let labels = config
+        .config()
+        .as_ref()
+        .and_then(|config| config.labels().clone());
+    let labels = labels.unwrap_or_default();
+    if labels.contains_key(BUILDER_LABEL) {
+        return Err(io::Error::other(
+            "it is a whole builder, of which only the buildpacks can be used: name one of its buildpack images",
+        ));
+    }
+    let package = labels
+        .get(PACKAGE_LABEL)
+        .map(|json| serde_json::from_str::<Package>(json));
+    Ok(package.transpose()?.map(|package| (package.id, package.version)))
+}
+
+/// A layer's tar.
+fn unpacked(media_type: &str, layer: File) -> io::Result<Box<dyn Read>> {
+    Ok(if media_type.ends_with("gzip") {
+        Box::new(flate2::read::MultiGzDecoder::new(layer))
+    } else if media_type.ends_with("zstd") {
+        Box::new(zstd::stream::read::Decoder::new(layer)?)
+    } else {
+        Box::new(layer)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(labels: &serde_json::Value) -> Vec<u8> {
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux", "config": {"Labels": labels},
+            "rootfs": {"type": "layers", "diff_ids": []}, "history": []
+        });
+        serde_json::to_vec(&config).unwrap()
+    }
+
+    #[test]
+    fn an_image_says_which_buildpack_is_meant() {
+        let label = serde_json::json!({PACKAGE_LABEL: r#"{"id":"a/b","version":"1.2","stacks":[]}"#});
+        let (id, version) = meant(&config(&label)).unwrap().unwrap();
+        assert_eq!((id.as_str(), version.as_str()), ("a/b", "1.2"));
+        assert_eq!(meant(&config(&serde_json::json!({}))).unwrap(), None);
+        let builder = meant(&config(&serde_json::json!({BUILDER_LABEL: "{}"}))).unwrap_err();
+        assert!(builder.to_string().contains("whole builder"), "{builder}");
+    }
+}
