@@ -6,6 +6,8 @@
 //! leaves in the layers' folder is as little to be trusted as what they leave. A failure ends with the exit status of
 //! the specification and one line on standard error that the host reads.
 //!
+//! A whole builder image brings a lifecycle of its own: then detection and build are that one's ([`elsewhere`]).
+//!
 //! The same program is what classic buildpacks are wrapped in ([`classic`]), and what fetches buildpacks from outside
 //! ([`fetch`]).
 
@@ -13,6 +15,7 @@ mod build;
 mod children;
 mod classic;
 mod detect;
+mod elsewhere;
 mod environment;
 mod failure;
 mod fetch;
@@ -82,9 +85,16 @@ fn phases(settings: &Settings, children: &Children) -> Result<(), Failure> {
         Phase::Build => build::run(settings, children),
         Phase::Create => {
             unpack::run(settings, children)?;
-            detect::run(settings, children)?;
+            let phases = settings.phases.as_deref();
+            match phases {
+                Some(folder) => elsewhere::detect(folder, settings, children)?,
+                None => detect::run(settings, children)?,
+            }
             let removing = restore::run(settings)?;
-            build::run(settings, children)?;
+            match phases {
+                Some(folder) => elsewhere::build(folder, settings, children)?,
+                None => build::run(settings, children)?,
+            }
             removing.finish()
         }
     }

@@ -66,10 +66,12 @@ pub(crate) struct Settings {
     pub(crate) exec_env: Option<String>,
     pub(crate) platform_api: Api,
     pub(crate) skip_layers: bool,
+    /// The folder of another lifecycle, whose `detector` and `builder` run in place of these here.
+    pub(crate) phases: Option<PathBuf>,
 }
 
 /// Flags that take a value, and the variables beside them.
-const VALUES: [(&str, &str); 16] = [
+const VALUES: [(&str, &str); 17] = [
     ("source", "PVDIFY_SOURCE"),
     ("source-files", "PVDIFY_SOURCE_FILES"),
     ("app", "CNB_APP_DIR"),
@@ -86,6 +88,7 @@ const VALUES: [(&str, &str); 16] = [
     ("exec-env", "CNB_EXEC_ENV"),
     ("platform-api", "CNB_PLATFORM_API"),
     ("skip-layers", "CNB_SKIP_LAYERS"),
+    ("phases", "PVDIFY_PHASES"),
 ];
 
 const USAGE: &str = "usage: lifecycle create|unpack|detect|restore|build [-FLAG VALUE]...";
@@ -154,6 +157,7 @@ impl Settings {
             exec_env: platform_api.is_platform_with_exec_env().then_some(exec_env),
             platform_api,
             skip_layers: is_set(text("skip-layers")?),
+            phases: value("phases").map(PathBuf::from),
         })
     }
 }

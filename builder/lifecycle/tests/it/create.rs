@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-fn source(world: &World, files: &[(&str, &str)]) {
+pub(crate) fn source(world: &World, files: &[(&str, &str)]) {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, text) in files {
         let mut header = tar::Header::new_gnu();
@@ -20,7 +20,7 @@ fn source(world: &World, files: &[(&str, &str)]) {
 }
 
 /// Between two builds the host takes the source away again.
-fn next(world: &World) {
+pub(crate) fn next(world: &World) {
     fs::remove_dir_all(world.path("app")).expect("the app's folder");
     fs::create_dir(world.path("app")).expect("the app's folder");
 }

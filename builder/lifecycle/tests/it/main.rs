@@ -7,6 +7,7 @@ mod classic;
 mod create;
 mod detect;
 mod detect_env;
+mod elsewhere;
 mod fetch;
 mod restore;
 mod unpack;
