@@ -1,8 +1,9 @@
 //! A rebase: an app's image on a newer run image, without a build. Only the manifest and the config are written
 //! anew, no layer is read, so it takes milliseconds however large the app is.
 //!
-//! It is refused when the app may have been built for something else: another system, processor or distribution,
-//! another run image than those its label names, or when it says itself that it can't be rebased.
+//! It is refused when the app may have been built for something else: another system, processor or distribution, or
+//! when it says itself that it can't be rebased. An app that stands on another run image than those its label names,
+//! as one that a whole builder built, is left alone.
 
 use crate::{
     BuildError,
@@ -41,13 +42,34 @@ pub async fn rebase(
     let app = app.ok_or_else(|| BuildError::Refused(format!("the image {image} is not in {repository}")))?;
     let base = run.read(store).await?;
     let (config, layers) = rebased(&app, &base, run).map_err(|why| {
-        BuildError::Refused(format!(
-            "{repository} can't be put on {}: {why}. Deploy it again instead",
-            run.image
-        ))
+        BuildError::Refused(match why {
+            Why::Other(own) => format!(
+                "{repository} stays on a run image of its own: it was built on {own}, not on {}. Deploy it again to renew that",
+                run.image
+            ),
+            Why::Not(why) => format!(
+                "{repository} can't be put on {}: {why}. Deploy it again instead",
+                run.image
+            ),
+        })
+        .for_a_terminal()
     })?;
     mount_layers(&base, &run.repository, repository, store).await?;
     Ok(store_image(store, repository, &config, layers).await?.0)
+}
+
+/// Why an app is not put on a run image.
+enum Why {
+    /// It stands on another one.
+    Other(String),
+    /// It could not run there.
+    Not(String),
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Self {
+        Self::Not(text)
+    }
 }
 
 /// The new config and the new manifest's layers. Pure.
@@ -55,17 +77,20 @@ fn rebased(
     app: &StoredImage,
     base: &StoredImage,
     run: &RunImage,
-) -> Result<(Value, Vec<crate::export::Descriptor>), String> {
-    let label = app.label(LIFECYCLE_METADATA).ok_or("no buildpack built it")?;
+) -> Result<(Value, Vec<crate::export::Descriptor>), Why> {
+    let label = app
+        .label(LIFECYCLE_METADATA)
+        .ok_or_else(|| "no buildpack built it".to_owned())?;
     let odd = |error: serde_json::Error| format!("its label is not understood: {error}");
     let metadata: LifecycleMetadata = serde_json::from_str(label).map_err(odd)?;
-    check(app, base, run, &metadata)?;
+    check_names(run, &metadata).map_err(Why::Other)?;
+    check(app, base)?;
     let top = &metadata.run_image.top_layer;
     let own = app
         .layers
         .iter()
         .position(|layer| layer.diff_id == *top)
-        .ok_or("its label names a run image that it does not stand on")?
+        .ok_or_else(|| "its label names a run image that it does not stand on".to_owned())?
         + 1;
     let layers: Vec<_> = base.layers.iter().chain(&app.layers[own..]).collect();
     // As it stands, for what a newer lifecycle may have written into it.
@@ -92,12 +117,7 @@ fn rebased(
     ))
 }
 
-fn check(
-    app: &StoredImage,
-    base: &StoredImage,
-    run: &RunImage,
-    metadata: &LifecycleMetadata,
-) -> Result<(), String> {
+fn check(app: &StoredImage, base: &StoredImage) -> Result<(), String> {
     let api = app
         .env("CNB_PLATFORM_API")
         .and_then(|text| text.parse::<Api>().ok());
@@ -128,6 +148,11 @@ fn check(
             ));
         }
     }
+    Ok(())
+}
+
+/// An error is the name of the run image that it stands on.
+fn check_names(run: &RunImage, metadata: &LifecycleMetadata) -> Result<(), String> {
     let label = &metadata.run_image;
     let stack = metadata.stack.as_ref().map(|stack| &stack.run_image);
     let names = std::iter::once(&label.image).chain(&label.mirrors);
@@ -138,7 +163,7 @@ fn check(
         .chain(of_stack)
         .any(|name| without_host(name) == without_host(&run.image))
     {
-        return Err(format!("it was built on {}", label.image));
+        return Err(label.image.clone());
     }
     Ok(())
 }
