@@ -60,7 +60,12 @@ impl Description {
 
     /// The same of an image that buildpacks made.
     pub(crate) fn lines_of_launch(&self, processes: &BTreeMap<ProcessType, String>) -> Vec<String> {
-        let by = if self.has_procfile {
+        let own = self.processes.keys().filter(|_| self.has_procfile);
+        let unread: Vec<&str> = own
+            .filter(|name| !processes.contains_key(name))
+            .map(ProcessType::as_str)
+            .collect();
+        let by = if self.has_procfile && unread.is_empty() {
             "Procfile"
         } else {
             "Buildpack"
@@ -69,7 +74,14 @@ impl Description {
             true => "       No process types".to_owned(),
             false => declared(by, processes),
         };
-        told(declared, processes)
+        let mut lines = told(declared, processes);
+        if !unread.is_empty() {
+            lines.push(format!(
+                " !     Not of the image, for no buildpack that built it read the Procfile: {}",
+                unread.join(", ")
+            ));
+        }
+        lines
     }
 
     /// Whether a process runs what the image says by itself.
@@ -150,6 +162,26 @@ mod tests {
             ..Source::default()
         };
         Description::read(&source).map_or_else(|error| error.to_string(), |read| read.lines().join("\n"))
+    }
+
+    #[test]
+    fn what_no_buildpack_read_of_a_procfile_is_said() {
+        let source = Source {
+            procfile: Some(b"web: a\nworker: b\n".to_vec()),
+            ..Source::default()
+        };
+        let description = Description::read(&source).unwrap();
+        let mut of_image = BTreeMap::from([(ProcessType::web(), "x".to_owned())]);
+        insta::assert_snapshot!(description.lines_of_launch(&of_image).join("\n"), @r"
+        -----> Discovering process types
+               Buildpack declares types -> web
+         !     Not of the image, for no buildpack that built it read the Procfile: worker
+        ");
+        of_image.insert("worker".parse().unwrap(), "b".to_owned());
+        insta::assert_snapshot!(description.lines_of_launch(&of_image).join("\n"), @r"
+        -----> Discovering process types
+               Procfile declares types -> web, worker
+        ");
     }
 
     #[test]
