@@ -35,7 +35,7 @@ const MAX_CONFIG: u64 = 4 * 1024 * 1024;
 pub(crate) enum Purpose {
     /// To be run.
     App,
-    /// For the buildpacks in it.
+    /// For the buildpacks in it, or to be below an app's layers.
     Buildpacks,
 }
 
@@ -48,6 +48,19 @@ pub(crate) async fn copy(
     resolver: &Resolver,
     limit: u64,
 ) -> Result<Digest, BuildError> {
+    let found = look(image, purpose, resolver, limit).await?;
+    let name = Stored::Digest(found.digest.clone());
+    found.copy(store, repository, &name).await?;
+    Ok(found.digest)
+}
+
+/// Finds an image in its registry, and sees whether it is one for this server; its layers are not fetched.
+pub(crate) async fn look(
+    image: &ImageName,
+    purpose: Purpose,
+    resolver: &Resolver,
+    limit: u64,
+) -> Result<Found, BuildError> {
     check_registry(image, resolver).await?;
     let source = Source::new(reference(image));
     let (mut digest, mut bytes) = source.manifest(&source.image).await?;
@@ -67,19 +80,51 @@ pub(crate) async fn copy(
         .map_err(|error| BuildError::refused(format!("{} is no image: {error}", source.image)))?;
     image_config::check_size(&bytes, limit)
         .map_err(|error| BuildError::refused(format!("{}: {error}", source.image)))?;
-    source.check_config(manifest.config(), purpose).await?;
-    for blob in std::iter::once(manifest.config()).chain(manifest.layers()) {
-        source.blob(store, repository, blob).await?;
+    let config = source.checked_config(manifest.config(), purpose).await?;
+    Ok(Found {
+        source,
+        digest,
+        media_type: references.media_type,
+        bytes,
+        manifest,
+        config,
+    })
+}
+
+/// An image in its registry.
+pub(crate) struct Found {
+    source: Source,
+    /// Of its manifest for this server's platform.
+    pub(crate) digest: Digest,
+    media_type: String,
+    bytes: Bytes,
+    manifest: ImageManifest,
+    /// Its config.
+    pub(crate) config: Vec<u8>,
+}
+
+impl Found {
+    /// The bytes of its layers.
+    pub(crate) fn size(&self) -> u64 {
+        let sizes = self.manifest.layers().iter().map(Descriptor::size);
+        sizes.fold(0, u64::saturating_add)
     }
-    store
-        .put_manifest(
-            repository,
-            &Stored::Digest(digest.clone()),
-            Some(&references.media_type),
-            bytes.to_vec(),
-        )
-        .await?;
-    Ok(digest)
+
+    /// Copies it into a repository, what is missing there, under this name or its digest alone.
+    pub(crate) async fn copy(
+        &self,
+        store: &Store,
+        repository: &Repository,
+        name: &Stored,
+    ) -> Result<(), BuildError> {
+        for blob in std::iter::once(self.manifest.config()).chain(self.manifest.layers()) {
+            self.source.blob(store, repository, blob).await?;
+        }
+        store
+            .put_manifest(repository, name, Some(&self.media_type), self.bytes.to_vec())
+            .await?;
+        Ok(())
+    }
 }
 
 /// A name of a registry must not lead to where a cloud gives this server's credentials out.
@@ -187,8 +232,8 @@ impl Source {
         Ok((digest, bytes))
     }
 
-    /// Refuses an image that can't run here, before its layers are fetched.
-    async fn check_config(&self, config: &Descriptor, purpose: Purpose) -> Result<(), BuildError> {
+    /// The config; refuses an image that can't run here, before its layers are fetched.
+    async fn checked_config(&self, config: &Descriptor, purpose: Purpose) -> Result<Vec<u8>, BuildError> {
         let refused = |text: &str| BuildError::refused(format!("{}: {text}", self.image));
         if config.size() > MAX_CONFIG {
             return Err(refused("the image's config has more than 4 MiB"));
@@ -207,7 +252,7 @@ impl Source {
                 "the image says nothing to run: build it with CMD or ENTRYPOINT",
             ));
         }
-        Ok(())
+        Ok(bytes)
     }
 
     async fn blob(

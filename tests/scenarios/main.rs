@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod builder_images;
 mod buildpacks;
 mod classic;
 mod config_release;

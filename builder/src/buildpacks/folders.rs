@@ -1,13 +1,16 @@
 //! Where a build's files are on the host.
 //!
-//! Below `work_dir/_cnb/apps/APP` (no build is called `_cnb`) is what stays of an app from one build to the next, below the build's own folder what
-//! goes with it. The folders that a build writes to belong to its user; all above them belong to root and are
+//! Below `work_dir/_cnb/apps/APP` (no build is called `_cnb`) is what stays of an app from one build to the next,
+//! below the build's own folder what goes with it. The folders that a build writes to belong to its user; all above them belong to root and are
 //! closed to others, so that nobody on the host reads a source or plants a link.
 
 use super::{container::Mounts, owned};
 use crate::{
     BuildError,
-    export::beneath::{Beneath, unused_name},
+    export::{
+        Owner,
+        beneath::{Beneath, unused_name},
+    },
 };
 use pvdify_types::{AppName, Digest};
 use std::{
@@ -17,7 +20,7 @@ use std::{
 };
 
 /// What stays of an app.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AppFolder(PathBuf);
 
 impl AppFolder {
@@ -27,8 +30,7 @@ impl AppFolder {
         let folder = Self(apps.join(app.as_str()));
         let make = || {
             fs::create_dir_all(&folder.0)?;
-            fs::set_permissions(&apps, fs::Permissions::from_mode(0o700))?;
-            owned::folder(&folder.layers())
+            fs::set_permissions(&apps, fs::Permissions::from_mode(0o700))
         };
         make().map_err(BuildError::disk)?;
         Ok(folder)
@@ -46,6 +48,41 @@ impl AppFolder {
         names
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect()
+    }
+
+    /// Where the files of a whole builder are that the host goes by.
+    pub(crate) fn builder(&self) -> PathBuf {
+        self.0.join("builder")
+    }
+
+    /// What the layers stand on; the empty text for the server's own stack.
+    pub(crate) fn ground(&self) -> String {
+        fs::read_to_string(self.0.join("ground")).unwrap_or_default()
+    }
+
+    /// The folder of the layers, for a build that runs as `owner` on this ground: the layers of a build on another
+    /// one go first, with all that is known of them. Says whether they did.
+    pub(crate) fn stand_on(&self, work_dir: &Path, ground: &str, owner: Owner) -> io::Result<bool> {
+        let is_other = self.ground() != ground;
+        let is_fresh = is_other && self.layers().exists();
+        if is_other {
+            // The note last: what is broken off before begins anew.
+            for name in ["image", "known.json"] {
+                match fs::remove_file(self.0.join(name)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            put_away(work_dir, &self.layers())?.remove()?;
+            if ground.is_empty() {
+                put_away(work_dir, &self.builder())?.remove()?;
+            }
+            let new = self.0.join("ground.new");
+            fs::write(&new, ground)?;
+            fs::rename(new, self.0.join("ground"))?;
+        }
+        owned::folder(&self.layers(), owner)?;
+        Ok(is_fresh)
     }
 
     /// The layers, as the last build left them.
@@ -116,14 +153,14 @@ fn gone(work_dir: &Path) -> io::Result<PathBuf> {
 }
 
 /// Makes the folders of one build that its container writes to.
-pub(crate) fn prepare(mounts: &Mounts) -> io::Result<()> {
+pub(crate) fn prepare(mounts: &Mounts, owner: Owner) -> io::Result<()> {
     for folder in [
         &mounts.workspace,
         &mounts.downloads_new,
         &mounts.tmp,
         &mounts.home,
     ] {
-        owned::folder(folder)?;
+        owned::folder(folder, owner)?;
     }
     fs::create_dir_all(&mounts.downloads_shared)
 }
@@ -156,6 +193,7 @@ pub(super) mod tests {
         let app: AppName = "deep".parse().unwrap();
         AppFolder::remove(work_dir, &app).unwrap();
         let folder = AppFolder::open(work_dir, &app).unwrap();
+        folder.stand_on(work_dir, "", owned::CNB).unwrap();
         deep(&folder.layers().join("x/y"));
         assert_eq!(AppFolder::all(work_dir), std::slice::from_ref(&app));
         AppFolder::remove(work_dir, &app).unwrap();
@@ -165,5 +203,29 @@ pub(super) mod tests {
         assert!(!work_dir.join("other").exists());
         empty_gone(work_dir).unwrap();
         assert_eq!(fs::read_dir(work_dir.join("_cnb/gone")).unwrap().count(), 0);
+    }
+    #[test]
+    fn on_another_ground_an_apps_layers_start_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = AppFolder::open(dir.path(), &"demo".parse().unwrap()).unwrap();
+        let stand_on = |ground: &str| folder.stand_on(dir.path(), ground, owned::CNB).unwrap();
+        let leave = || {
+            fs::create_dir_all(folder.layers().join("a_b/layer")).unwrap();
+            fs::write(folder.folder().join("known.json"), "{}").unwrap();
+            folder
+                .remember(&format!("sha256:{}", "0".repeat(64)).parse().unwrap())
+                .unwrap();
+        };
+        fs::create_dir(folder.builder()).unwrap();
+        let is_empty = || fs::read_dir(folder.layers()).unwrap().count() == 0;
+        assert!(!stand_on(""), "there was nothing before");
+        leave();
+        assert!(!stand_on("") && !is_empty());
+        assert!(stand_on("a builder") && is_empty());
+        assert!(folder.builder().exists());
+        assert!(folder.image().is_none() && !folder.folder().join("known.json").exists());
+        leave();
+        assert!(!stand_on("a builder") && !is_empty());
+        assert!(stand_on("") && is_empty() && !folder.builder().exists());
     }
 }

@@ -1,15 +1,17 @@
 //! Builds by Cloud Native Buildpacks: from a source to an image in the own registry.
 //!
 //! ```text
-//! fetch      take_out.rs   adopt.rs   buildpacks from outside: got, and put where they are found
-//!      \________|________/
-//! selection      which buildpacks      bundle.rs   our programs      platform.rs   the build's environment
-//!        \                                |                              /
-//!         `---------------------- container.rs ----------------------'     unpack, detect, restore, build: as nobody
-//!                                     |
-//!          watch.rs (disk)  failure.rs (why not)  downloads.rs (what all may share)
-//!                                     |
-//!                               crate::export                             layers, labels, manifest
+//! fetch   take_out.rs   adopt.rs     buildpacks from outside: got, and put where they are found
+//!      \_______|_______/
+//! selection   which buildpacks       bundle.rs   our programs      whole   builder images of others
+//!          \                              |_________________________|
+//!           \                        ground.rs   what a build runs in, and what its image stands on
+//!            \                            |          platform.rs   its environment
+//!             `---------------------- container ------------'      unpack, detect, restore, build: as nobody
+//!                                          |
+//!               watch.rs (disk)  failure.rs (why not)  downloads.rs (what all may share)
+//!                                          |
+//!                                    crate::export                 layers, labels, manifest
 //! ```
 //!
 //! What always holds: the container is gone before anything it wrote is read; what it wrote is never trusted; a
@@ -22,12 +24,14 @@ mod downloads;
 pub(crate) mod failure;
 mod fetch;
 pub(crate) mod folders;
+mod ground;
 pub(crate) mod owned;
 mod platform;
 mod selection;
 mod take_out;
 pub(crate) mod turns;
 mod watch;
+pub(crate) mod whole;
 
 use crate::{
     BuildError, Builder, Request,
@@ -41,13 +45,15 @@ use bundle::Bundle;
 use container::{Mounts, Run};
 use fetch::Fetcher;
 use folders::AppFolder;
-use owned::{CNB_ID, write_new};
+use ground::Ground;
+use owned::write_new;
 use pvdify_cnb::project::{Files, Project};
 use pvdify_registry::Repository;
 use pvdify_types::AppName;
 use std::{fs, io, path::Path, sync::Arc};
 use tokio::sync::mpsc;
 use turns::Held;
+use whole::Asked;
 
 /// The execution environment that apps run in (Platform API 0.15).
 const EXEC_ENV: &str = "production";
@@ -68,6 +74,26 @@ impl Builder {
         let config = &self.config;
         let bundle = self.bundle().await?;
         let app = AppFolder::open(&config.work_dir, request.app)?;
+        let asked = Asked {
+            request,
+            wanted,
+            project,
+            app: &app,
+            output,
+        };
+        let whole = self.whole(&asked).await?;
+        let ground = match &whole {
+            Some(whole) => whole.ground.clone(),
+            None => self.own_ground(&bundle).await?,
+        };
+        if self.stand_on(&app, &ground).await? {
+            say(
+                output,
+                "       Starting with fresh layers: those of before are of another builder",
+            )
+            .await;
+        }
+        self.keep_whole(request.app, whole.as_ref()).await?;
         let mut known = Known::read(app.folder());
         let ended_well = !known.is_under_way();
         let dropped = known.clean(&app.layers()).map_err(BuildError::disk)?;
@@ -77,12 +103,10 @@ impl Builder {
         }
         let repository = Repository::from(request.app);
         let previous = analyze(&self.store, &repository, app.image().as_ref(), EXEC_ENV).await?;
-        self.publish_run_image_at_work().await?;
-        let run_image = self.run_image()?;
-        let below = run_image.read(&self.store).await?;
+        let below = ground.run_image.read(&self.store).await?;
         let analyzed = analyzed_toml(
             previous.as_ref().map(|one| (&repository, one)),
-            &run_image,
+            &ground.run_image,
             &below,
         );
 
@@ -95,8 +119,13 @@ impl Builder {
             folder: folder.join("fetched"),
             held,
         };
-        let came = selection::gather(wanted, project, request.source, &fetcher, &own).await?;
-        let selection = selection::select(&bundle, wanted, project, &came, &own)?;
+        let selection = match &whole {
+            Some(whole) => selection::of_whole(&whole.order),
+            None => {
+                let came = selection::gather(wanted, project, request.source, &fetcher, &own).await?;
+                selection::select(&bundle, wanted, project, &came, &own)?
+            }
+        };
         for one in &selection.came {
             say(output, &format!("       {one}")).await;
         }
@@ -132,9 +161,16 @@ impl Builder {
             files: files_toml(&built_files(&project.files, source.slugignore.as_deref())),
             analyzed,
         };
-        let mounts = self.mounts(request, &bundle, &app, &selection.folder, folder, app_dir);
+        let mounts = self.mounts(
+            request,
+            &bundle,
+            &app,
+            selection.folder.as_deref(),
+            folder,
+            app_dir,
+        );
         given
-            .write(&mounts, &env, config.build_ca.as_deref())
+            .write(&mounts, ground.owner, &env, config.build_ca.as_deref())
             .map_err(BuildError::disk)?;
 
         let run = Run {
@@ -143,6 +179,7 @@ impl Builder {
             app: request.app,
             build: request.build,
             mounts,
+            ground: &ground,
             held,
         };
         let ended = run.run(output).await?;
@@ -158,14 +195,12 @@ impl Builder {
                 workspace: run.mounts.workspace.clone(),
                 layers_dir: "/layers".to_owned(),
                 app_dir: app_dir.to_owned(),
-                owner: Owner {
-                    uid: CNB_ID,
-                    gid: CNB_ID,
-                },
-                run_image,
+                owner: ground.owner,
+                platform_api: ground.api,
+                run_image: ground.run_image,
                 previous: previous.map(Arc::new),
-                launcher: bundle.launcher(),
-                launcher_version: env!("CARGO_PKG_VERSION").to_owned(),
+                launcher: ground.launcher,
+                launcher_version: ground.launcher_version,
                 default_process: None,
                 exec_env: EXEC_ENV.to_owned(),
                 project: project_metadata(request.commit),
@@ -192,8 +227,18 @@ impl Builder {
     /// When the files can't be removed.
     pub async fn forget(&self, app: &AppName) -> Result<(), BuildError> {
         let _turn = self.turns.wait(app).await;
+        self.keep_whole(app, None).await?;
         let (work_dir, app) = (self.config.work_dir.clone(), app.clone());
         tokio::task::spawn_blocking(move || AppFolder::remove(&work_dir, &app))
+            .await
+            .map_err(BuildError::unavailable)?
+            .map_err(BuildError::disk)
+    }
+
+    async fn stand_on(&self, app: &AppFolder, ground: &Ground) -> Result<bool, BuildError> {
+        let (work_dir, app) = (self.config.work_dir.clone(), app.clone());
+        let (note, owner) = (ground.note.clone(), ground.owner);
+        tokio::task::spawn_blocking(move || app.stand_on(&work_dir, &note, owner))
             .await
             .map_err(BuildError::unavailable)?
             .map_err(BuildError::disk)
@@ -220,7 +265,7 @@ impl Builder {
         request: &Request<'_>,
         bundle: &Bundle,
         app: &AppFolder,
-        buildpacks: &Path,
+        buildpacks: Option<&Path>,
         folder: &Path,
         app_dir: &'static str,
     ) -> Mounts {
@@ -235,7 +280,7 @@ impl Builder {
             layers: path(&app.layers()),
             platform: given("platform"),
             lifecycle: path(&bundle.lifecycle),
-            buildpacks: path(buildpacks),
+            buildpacks: buildpacks.map(path),
             order: given("order.toml"),
             downloads_shared: path(&folders::downloads(&self.config.work_dir)),
             downloads_new: own("downloads"),
@@ -275,12 +320,13 @@ impl Given {
     fn write(
         &self,
         mounts: &Mounts,
+        owner: Owner,
         env: &std::collections::BTreeMap<String, String>,
         ca: Option<&Path>,
     ) -> io::Result<()> {
         fs::create_dir_all(&mounts.platform)?;
-        folders::prepare(mounts)?;
-        owned::readable(&mounts.source)?;
+        folders::prepare(mounts, owner)?;
+        owned::readable(&mounts.source, owner)?;
         platform::write(&mounts.platform, env)?;
         write_new(&mounts.order, self.order.as_bytes(), 0o644)?;
         write_new(&mounts.files, self.files.as_bytes(), 0o644)?;

@@ -1,5 +1,6 @@
 //! Folders and files that a build container's user owns, made by root without following what that user left.
 
+use crate::export::Owner;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use std::{
     fs,
@@ -8,11 +9,14 @@ use std::{
     path::Path,
 };
 
-/// The user and the group of build containers: far from the numbers of a host's own people.
-pub(crate) const CNB_ID: u32 = 10001;
+/// The user and the group of our build image: far from the numbers of a host's own people.
+pub(crate) const CNB: Owner = Owner {
+    uid: 10001,
+    gid: 10001,
+};
 
 /// A folder that belongs to the build's user, made unless it is there.
-pub(crate) fn folder(path: &Path) -> io::Result<()> {
+pub(crate) fn folder(path: &Path, owner: Owner) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o755).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -23,7 +27,8 @@ pub(crate) fn folder(path: &Path) -> io::Result<()> {
         Mode::empty(),
     )?;
     if rustix::process::geteuid().is_root() {
-        rustix::fs::fchown(&opened, Some(Uid::from_raw(CNB_ID)), Some(Gid::from_raw(CNB_ID)))?;
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        rustix::fs::fchown(&opened, Some(uid), Some(gid))?;
     }
     Ok(())
 }
@@ -43,11 +48,11 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
 }
 
 /// Lets the build's group read a file, and nobody else besides its owner.
-pub(crate) fn readable(path: &Path) -> io::Result<()> {
+pub(crate) fn readable(path: &Path, owner: Owner) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: OwnedFd = rustix::fs::open(path, flags, Mode::empty())?;
     if rustix::process::geteuid().is_root() {
-        rustix::fs::fchown(&file, None, Some(Gid::from_raw(CNB_ID)))?;
+        rustix::fs::fchown(&file, None, Some(Gid::from_raw(owner.gid)))?;
     }
     Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(0o640))?)
 }
@@ -63,7 +68,7 @@ mod tests {
         fs::write(&outside, "kept").unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&outside, &link).unwrap();
-        assert!(folder(&link).is_err());
+        assert!(folder(&link, CNB).is_err());
         write_new(&link, b"new", 0o644).unwrap();
         assert_eq!(fs::read_to_string(&outside).unwrap(), "kept");
         assert_eq!(fs::read_to_string(&link).unwrap(), "new");

@@ -28,6 +28,7 @@ pub(crate) struct TakeOut {
     limit: u64,
     entries: usize,
     links: BTreeSet<PathBuf>,
+    wanted: fn(&Path) -> bool,
 }
 
 impl TakeOut {
@@ -40,7 +41,13 @@ impl TakeOut {
             limit,
             entries: 0,
             links: BTreeSet::new(),
+            wanted: |_| true,
         })
+    }
+
+    /// Of what is below the prefix, these paths alone.
+    pub(crate) fn only(self, wanted: fn(&Path) -> bool) -> Self {
+        Self { wanted, ..self }
     }
 
     /// Lays out what the archive has below `prefix`.
@@ -54,7 +61,10 @@ impl TakeOut {
             let Ok(path) = path.strip_prefix(prefix).map(Path::to_owned) else {
                 continue;
             };
-            if path.as_os_str().is_empty() {
+            let takes_away = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(WHITEOUT));
+            if path.as_os_str().is_empty() || !(takes_away || (self.wanted)(&path)) {
                 continue;
             }
             self.entries += 1;
@@ -240,6 +250,35 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn of_a_part_only_what_is_wanted_is_laid_out() {
+        use EntryType::{Link, Regular};
+        let dir = tempfile::tempdir().unwrap();
+        let mut out = TakeOut::new(dir.path(), 10)
+            .unwrap()
+            .only(|path| path.starts_with("lifecycle") || path == Path::new("order.toml"));
+        let layers: [&[Packed<'_>]; 2] = [
+            &[
+                ("cnb/buildpacks/large", Regular, "more than ten bytes"),
+                ("cnb/buildpacks/link", Link, "cnb/buildpacks/large"),
+                ("cnb/lifecycle/launcher", Regular, "old"),
+                ("cnb/order.toml", Regular, "order"),
+            ],
+            &[
+                ("cnb/lifecycle/.wh.launcher", Regular, ""),
+                ("cnb/.wh.run.toml", Regular, ""),
+            ],
+        ];
+        for layer in layers {
+            out.archive(tar(layer).as_slice(), Path::new("cnb")).unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(dir.path().join("order.toml")).unwrap(),
+            "order"
+        );
+        assert!(!dir.path().join("lifecycle/launcher").exists() && !dir.path().join("buildpacks").exists());
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub(crate) async fn write(
         layers_dir: &export.layers_dir,
         app_dir: &export.app_dir,
         default_process: plan.default_process(export),
+        platform_api: export.platform_api,
+        owner: export.owner,
     };
     let config = image::config(&run.config, &run.layers, additions);
     let layers = run.layers.iter().chain(added.iter().map(|added| &added.layer));

@@ -2,9 +2,12 @@
 //!
 //! Nothing in it tells when it was made, so the same layers and the same metadata have the same digest.
 
-use super::stored::{CONFIG_TYPE, Descriptor, Layer, MANIFEST_TYPE, Manifest};
+use super::{
+    archive::Owner,
+    stored::{CONFIG_TYPE, Descriptor, Layer, MANIFEST_TYPE, Manifest},
+};
 use pvdify_cnb::{
-    api,
+    api::Api,
     id::ProcessName,
     image::{BUILD_METADATA, BuildLabel, LIFECYCLE_METADATA, LauncherLabel, PROJECT_METADATA, ProcessLabel},
     launch::{BuildMetadata, Label},
@@ -32,6 +35,10 @@ pub(crate) struct Additions<'a> {
     /// Where the app is.
     pub(crate) app_dir: &'a str,
     pub(crate) default_process: Option<&'a ProcessName>,
+    /// What the launcher is to speak.
+    pub(crate) platform_api: Api,
+    /// As whom the app runs where the run image does not say.
+    pub(crate) owner: Owner,
 }
 
 /// A layer on top of the run image.
@@ -72,7 +79,7 @@ pub(crate) fn config(run: &Value, run_layers: &[Layer], additions: Additions<'_>
     for (name, value) in [
         ("CNB_LAYERS_DIR", additions.layers_dir.to_owned()),
         ("CNB_APP_DIR", additions.app_dir.to_owned()),
-        ("CNB_PLATFORM_API", api::PLATFORM.to_string()),
+        ("CNB_PLATFORM_API", additions.platform_api.to_string()),
         ("CNB_DEPRECATION_MODE", "quiet".to_owned()),
         ("PATH", format!("{PROCESSES}:/cnb/lifecycle:{path}")),
     ] {
@@ -87,6 +94,10 @@ pub(crate) fn config(run: &Value, run_layers: &[Layer], additions: Additions<'_>
     running.insert("Entrypoint".to_owned(), json!([entrypoint]));
     running.remove("Cmd");
     running.insert("WorkingDir".to_owned(), additions.app_dir.into());
+    if is_root(running.get("User").and_then(Value::as_str).unwrap_or_default()) {
+        let Owner { uid, gid } = additions.owner;
+        running.insert("User".to_owned(), format!("{uid}:{gid}").into());
+    }
     let labels = object(running, "Labels");
     labels.extend(
         additions
@@ -95,6 +106,11 @@ pub(crate) fn config(run: &Value, run_layers: &[Layer], additions: Additions<'_>
             .map(|(key, value)| (key, value.into())),
     );
     config.into()
+}
+
+/// Whether an image's user is none but root; a run image's has to be another (platform.md, "Run Image").
+fn is_root(user: &str) -> bool {
+    matches!(user.split(':').next().unwrap_or_default(), "" | "0" | "root")
 }
 
 /// The history, with one entry that is no empty layer for each of `layers`.

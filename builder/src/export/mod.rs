@@ -44,7 +44,7 @@ pub(crate) use read::to_toml;
 pub(crate) use stored::MANIFEST_TYPE;
 
 use crate::{BuildError, analyze::Previous};
-use pvdify_cnb::id::ProcessName;
+use pvdify_cnb::{api::Api, id::ProcessName};
 use pvdify_registry::{Reference, Repository, Store};
 use pvdify_types::Digest;
 use serde_json::Value;
@@ -76,6 +76,8 @@ pub struct Export {
     pub app_dir: String,
     /// Whom the files in the image belong to.
     pub owner: Owner,
+    /// The Platform API that the launcher is to speak.
+    pub platform_api: Api,
     /// What is below the app.
     pub run_image: RunImage,
     /// The app's image before this one.
@@ -113,9 +115,10 @@ impl RunImage {
     /// Its name with its digest in place of a tag.
     #[must_use]
     pub fn pinned(&self, digest: &Digest) -> String {
-        let name = match self.image.rsplit_once(':') {
+        let image = self.image.split('@').next().unwrap_or_default();
+        let name = match image.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => name,
-            _ => &self.image,
+            _ => image,
         };
         format!("{name}@{digest}")
     }
@@ -233,5 +236,35 @@ struct CancelOnDrop(Arc<AtomicBool>);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_image_is_pinned_by_its_digest_in_place_of_what_it_had() {
+        let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+        let pinned = |image: String| {
+            let run = RunImage {
+                repository: "pvdify/run".parse().unwrap(),
+                reference: Reference::Digest(digest.clone()),
+                image,
+                mirrors: Vec::new(),
+            };
+            run.pinned(&digest)
+        };
+        for (image, name) in [
+            ("h:5000/acme/run:1", "h:5000/acme/run"),
+            ("h:5000/acme/run", "h:5000/acme/run"),
+            ("acme/run", "acme/run"),
+        ] {
+            assert_eq!(pinned(image.to_owned()), format!("{name}@{digest}"));
+        }
+        assert_eq!(
+            pinned(format!("h:5000/acme/run:1@sha256:{}", "1".repeat(64))),
+            format!("h:5000/acme/run@{digest}")
+        );
     }
 }

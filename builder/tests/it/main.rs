@@ -11,3 +11,4 @@ mod interrupted;
 mod layers;
 mod limits;
 mod stack;
+mod whole;

@@ -51,7 +51,7 @@ impl List {
 #[command(override_usage = "pvdify buildpacks:set [OPTIONS] [NAME] BUILDPACK...")]
 pub(crate) struct Set {
     /// The app, and buildpacks: pvdify/nodejs, https://HOST/NAME.git[#REF], https://HOST/NAME.tgz,
-    /// docker://IMAGE, or a folder of the server
+    /// docker://IMAGE (a buildpack's or a whole builder), or a folder of the server
     #[arg(value_name = "ARGS", required = true)]
     args: Vec<String>,
     /// Replace the one at this position, from 1

@@ -16,7 +16,8 @@
 //!   a repository goes when its name is no app's and nothing in it has a tag any more. Repositories are listed
 //!   before the apps: one that is listed was not made by an app that is not.
 //! - *The run image, and what apps take from it.* What has a tag in a repository of Pvdify's own is kept. An older
-//!   run image goes; those of its layers that an app's image stands on are named by that image's manifest.
+//!   run image goes; those of its layers that an app's image stands on are named by that image's manifest. So it is
+//!   with whole builder images and their run images, which have the names of the apps that build with them for tags.
 //! - *An image that Podman has and the registry lost.* When a kept image's manifest can't be read, it is not
 //!   known which of Podman's images it is, and Podman's storage is left alone.
 //!

@@ -10,10 +10,11 @@ mod spec;
 
 pub(crate) use spec::Mounts;
 
-use super::{turns::Held, watch};
+use super::{ground::Ground, turns::Held, watch};
 use crate::{
     BuildError, Config,
     cgroup::Cgroup,
+    export::Owner,
     log::Log,
     podman::{ContainerSpec, Libpod, NetworkSpec, OutputStream, PodmanError, output_lines},
 };
@@ -57,6 +58,7 @@ pub(crate) struct Run<'a> {
     pub(crate) app: &'a AppName,
     pub(crate) build: &'a BuildId,
     pub(crate) mounts: Mounts,
+    pub(crate) ground: &'a Ground,
     pub(crate) held: &'a Held,
 }
 
@@ -73,8 +75,11 @@ impl Run<'_> {
             writable: self.mounts.writable(),
             disk_bytes: limits.disk_bytes,
             held: self.held,
+            image: &self.ground.image,
+            owner: self.ground.owner,
         };
-        job.run(|spec| for_build(spec, &self.mounts), output).await
+        job.run(|spec| for_build(spec, &self.mounts, self.ground), output)
+            .await
     }
 }
 
@@ -90,6 +95,9 @@ pub(crate) struct Job<'a> {
     pub(crate) writable: Vec<PathBuf>,
     pub(crate) disk_bytes: u64,
     pub(crate) held: &'a Held,
+    /// The image in Podman's storage that it runs in, and as whom.
+    pub(crate) image: &'a str,
+    pub(crate) owner: Owner,
 }
 
 impl Job<'_> {
@@ -114,7 +122,11 @@ impl Job<'_> {
             held: self.held.clone(),
         }));
         self.network(&name).await?;
-        let container = self.podman.create_container(&spec).await.map_err(no_image)?;
+        let container = self
+            .podman
+            .create_container(&spec)
+            .await
+            .map_err(|error| self.no_image(error))?;
         // Before the start, so that its first word is not missed.
         let mut lines = Box::pin(output_lines(self.podman.attach(&container).await?));
         self.podman.start_container(&container).await?;
@@ -151,6 +163,17 @@ impl Job<'_> {
         Ok(ended)
     }
 
+    fn no_image(&self, error: PodmanError) -> BuildError {
+        if !error.is_not_found() {
+            return error.into();
+        }
+        BuildError::unavailable(if self.image == self.config.build_image {
+            "the image that builds run in is missing: run `pvdifyd stack build` on the server, then push again"
+        } else {
+            "Podman lost the builder image: push again"
+        })
+    }
+
     /// Of the container and its network; a build has several, one after the other.
     fn name(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -177,13 +200,4 @@ impl Job<'_> {
         }
         self.podman.isolate_network(name).await
     }
-}
-
-fn no_image(error: PodmanError) -> BuildError {
-    if error.is_not_found() {
-        return BuildError::unavailable(
-            "the image that builds run in is missing: run `pvdifyd stack build` on the server, then push again",
-        );
-    }
-    error.into()
 }

@@ -3,7 +3,7 @@
 use super::Job;
 use crate::{
     buildpacks::{
-        owned::CNB_ID,
+        ground::Ground,
         platform::{APT_FILE, CA_FILE},
     },
     cgroup::Cgroup,
@@ -29,7 +29,8 @@ pub(crate) struct Mounts {
     pub(crate) layers: PathBuf,
     pub(crate) platform: PathBuf,
     pub(crate) lifecycle: PathBuf,
-    pub(crate) buildpacks: PathBuf,
+    /// Nothing where the image has its own.
+    pub(crate) buildpacks: Option<PathBuf>,
     pub(crate) order: PathBuf,
     pub(crate) downloads_shared: PathBuf,
     pub(crate) downloads_new: PathBuf,
@@ -69,13 +70,14 @@ pub(super) fn labels(job: &Job<'_>) -> BTreeMap<String, String> {
 }
 
 /// What makes the container of the build itself.
-pub(super) fn for_build(spec: ContainerSpec, mounts: &Mounts) -> ContainerSpec {
+pub(super) fn for_build(spec: ContainerSpec, mounts: &Mounts, ground: &Ground) -> ContainerSpec {
+    let programs = programs(ground);
     ContainerSpec {
-        env: environment(mounts.app_dir),
+        env: environment(mounts.app_dir, ground),
         work_dir: Some(mounts.app_dir.to_owned()),
-        entrypoint: Some(vec!["/cnb/lifecycle/lifecycle".to_owned()]),
+        entrypoint: Some(vec![format!("{programs}/lifecycle")]),
         command: Some(vec!["create".to_owned()]),
-        mounts: binds(mounts),
+        mounts: binds(mounts, programs),
         ..spec
     }
 }
@@ -86,12 +88,13 @@ pub(super) fn powerless(job: &Job<'_>, name: &str, cgroup: Option<&Cgroup>) -> C
     let seconds = u32::try_from(job.time.as_secs()).unwrap_or(u32::MAX);
     ContainerSpec {
         name: name.to_owned(),
-        image: config.build_image.clone(),
+        image: job.image.to_owned(),
         labels: labels(job),
-        user: Some(format!("{CNB_ID}:{CNB_ID}")),
+        user: Some(format!("{}:{}", job.owner.uid, job.owner.gid)),
         hostname: Some("build".to_owned()),
         // What it writes anywhere else would be on the disk uncounted.
         read_only_filesystem: true,
+        image_volume_mode: Some("ignore".to_owned()),
         cap_drop: vec!["ALL".to_owned()],
         no_new_privileges: true,
         // Buildpacks leave processes behind that somebody has to reap.
@@ -125,10 +128,23 @@ pub(super) fn powerless(job: &Job<'_>, name: &str, cgroup: Option<&Cgroup>) -> C
     }
 }
 
-fn environment(app_dir: &str) -> BTreeMap<String, String> {
+/// Where our programs are: a whole builder image has its own where they otherwise would be.
+fn programs(ground: &Ground) -> &'static str {
+    if ground.has_lifecycle {
+        "/run/pvdify/lifecycle"
+    } else {
+        "/cnb/lifecycle"
+    }
+}
+
+fn environment(app_dir: &str, ground: &Ground) -> BTreeMap<String, String> {
+    let api = ground.api.to_string();
+    let phases = ground
+        .has_lifecycle
+        .then_some(("PVDIFY_PHASES", "/cnb/lifecycle"));
     [
         ("HOME", "/home/cnb"),
-        ("CNB_PLATFORM_API", "0.15"),
+        ("CNB_PLATFORM_API", &api),
         ("CNB_APP_DIR", app_dir),
         ("CNB_LAYERS_DIR", "/layers"),
         ("CNB_PLATFORM_DIR", "/platform"),
@@ -136,11 +152,13 @@ fn environment(app_dir: &str) -> BTreeMap<String, String> {
         ("CNB_ORDER_PATH", "/cnb/order.toml"),
         ("CNB_EXEC_ENV", "production"),
     ]
+    .into_iter()
+    .chain(phases)
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    .collect()
 }
 
-fn binds(mounts: &Mounts) -> Vec<Mount> {
+fn binds(mounts: &Mounts, programs: &str) -> Vec<Mount> {
     let bind = |from: &Path, to: &str, read_only| Mount::bind(from.display().to_string(), to, read_only);
     let mut all = vec![
         bind(&mounts.source, "/run/pvdify/source.tar", true),
@@ -148,14 +166,16 @@ fn binds(mounts: &Mounts) -> Vec<Mount> {
         bind(&mounts.workspace, mounts.app_dir, false),
         bind(&mounts.layers, "/layers", false),
         bind(&mounts.platform, "/platform", true),
-        bind(&mounts.lifecycle, "/cnb/lifecycle", true),
-        bind(&mounts.buildpacks, "/cnb/buildpacks", true),
+        bind(&mounts.lifecycle, programs, true),
         bind(&mounts.order, "/cnb/order.toml", true),
         bind(&mounts.downloads_shared, "/downloads/shared", true),
         bind(&mounts.downloads_new, "/downloads/new", false),
         bind(&mounts.tmp, "/tmp", false),
         bind(&mounts.home, "/home/cnb", false),
     ];
+    if let Some(buildpacks) = &mounts.buildpacks {
+        all.push(bind(buildpacks, "/cnb/buildpacks", true));
+    }
     if let Some((ca, apt)) = &mounts.ca {
         all.push(bind(ca, CA_FILE, true));
         all.push(bind(apt, APT_FILE, true));
@@ -169,6 +189,7 @@ mod tests {
     use crate::{
         Config,
         buildpacks::turns::{Held, Turns},
+        export::{Owner, RunImage},
         podman::Libpod,
     };
     use pvdify_types::{AppName, BuildId};
@@ -184,7 +205,7 @@ mod tests {
             layers: path("layers"),
             platform: path("platform"),
             lifecycle: path("lifecycle"),
-            buildpacks: path("buildpacks"),
+            buildpacks: Some(path("buildpacks")),
             order: path("order.toml"),
             downloads_shared: path("shared"),
             downloads_new: path("new"),
@@ -214,36 +235,65 @@ mod tests {
             work_dir: dir.path().to_owned(),
         };
         let held = Held::new(folder, Turns::default().wait(&app).await);
-        let job = Job {
-            podman: &Libpod::new(PathBuf::new()),
-            config: &config,
-            app: &app,
-            build: &build,
-            time: Duration::from_secs(1),
-            writable: Vec::new(),
-            disk_bytes: 0,
-            held: &held,
-        };
-        let spec = for_build(powerless(&job, "name", None), &mounts);
-        let writable: Vec<&str> = spec
-            .mounts
-            .iter()
-            .filter(|mount| mount.options.iter().any(|option| option == "rw"))
-            .map(|mount| mount.destination.as_str())
-            .collect();
-        assert_eq!(
-            writable,
-            ["/workspace", "/layers", "/downloads/new", "/tmp", "/home/cnb"]
-        );
-        assert!(spec.read_only_filesystem);
-        assert_eq!(spec.cap_drop, ["ALL"]);
-        assert!(spec.no_new_privileges && spec.cap_add.is_empty());
-        assert_eq!(spec.user.as_deref(), Some("10001:10001"));
-        let text = serde_json::to_string(&spec).unwrap();
-        assert_eq!(spec.networks.keys().collect::<Vec<_>>(), ["name"]);
-        assert!(
-            !text.contains("secret") && !text.contains("podman.sock"),
-            "{text}"
-        );
+        for ground in [ground(10001, false), ground(1001, true)] {
+            let job = Job {
+                podman: &Libpod::new(PathBuf::new()),
+                config: &config,
+                app: &app,
+                build: &build,
+                time: Duration::from_secs(1),
+                writable: Vec::new(),
+                disk_bytes: 0,
+                held: &held,
+                image: &ground.image,
+                owner: ground.owner,
+            };
+            let spec = for_build(powerless(&job, "name", None), &mounts, &ground);
+            let writable: Vec<&str> = spec
+                .mounts
+                .iter()
+                .filter(|mount| mount.options.iter().any(|option| option == "rw"))
+                .map(|mount| mount.destination.as_str())
+                .collect();
+            assert_eq!(
+                writable,
+                ["/workspace", "/layers", "/downloads/new", "/tmp", "/home/cnb"]
+            );
+            assert!(spec.read_only_filesystem && spec.image_volume_mode.as_deref() == Some("ignore"));
+            assert_eq!(spec.cap_drop, ["ALL"]);
+            assert!(spec.no_new_privileges && spec.cap_add.is_empty());
+            assert_eq!(spec.user, Some(format!("{0}:{0}", ground.owner.uid)));
+            let text = serde_json::to_string(&spec).unwrap();
+            assert_eq!(spec.networks.keys().collect::<Vec<_>>(), ["name"]);
+            assert!(
+                !text.contains("secret") && !text.contains("podman.sock"),
+                "{text}"
+            );
+            // A whole builder's own lifecycle stays where it is.
+            let is_over = spec
+                .mounts
+                .iter()
+                .any(|mount| mount.destination == "/cnb/lifecycle");
+            assert_eq!(is_over, !ground.has_lifecycle);
+            assert_eq!(spec.env.contains_key("PVDIFY_PHASES"), ground.has_lifecycle);
+        }
+    }
+
+    fn ground(id: u32, has_lifecycle: bool) -> Ground {
+        Ground {
+            image: "image".to_owned(),
+            owner: Owner { uid: id, gid: id },
+            api: pvdify_cnb::api::PLATFORM,
+            has_lifecycle,
+            run_image: RunImage {
+                repository: "pvdify/run".parse().unwrap(),
+                reference: "trixie".parse().unwrap(),
+                image: String::new(),
+                mirrors: Vec::new(),
+            },
+            launcher: PathBuf::new(),
+            launcher_version: String::new(),
+            note: String::new(),
+        }
     }
 }

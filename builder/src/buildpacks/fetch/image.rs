@@ -3,7 +3,7 @@
 use super::{Fetcher, MAX_BYTES, TIME};
 use crate::{
     BuildError,
-    buildpacks::take_out::TakeOut,
+    buildpacks::{take_out::TakeOut, whole::facts},
     import::{self, Purpose},
 };
 use oci_spec::image::{ImageConfiguration, ImageManifest};
@@ -19,7 +19,6 @@ use std::{
 
 /// What a buildpack's image says of the buildpack that is meant.
 const PACKAGE_LABEL: &str = "io.buildpacks.buildpackage.metadata";
-const BUILDER_LABEL: &str = "io.buildpacks.builder.metadata";
 
 impl Fetcher<'_> {
     /// The buildpacks of an image, and which of them is meant.
@@ -94,9 +93,9 @@ fn meant(config: &[u8]) -> io::Result<Option<(BuildpackId, BuildpackVersion)>> {
         .as_ref()
         .and_then(|config| config.labels().clone());
     let labels = labels.unwrap_or_default();
-    if labels.contains_key(BUILDER_LABEL) {
+    if labels.contains_key(facts::LABEL) {
         return Err(io::Error::other(
-            "it is a whole builder, of which only the buildpacks can be used: name one of its buildpack images",
+            "it is a whole builder, which stands alone: set it as the app's first buildpack, and behind it none but its own",
         ));
     }
     let package = labels
@@ -106,7 +105,7 @@ fn meant(config: &[u8]) -> io::Result<Option<(BuildpackId, BuildpackVersion)>> {
 }
 
 /// A layer's tar.
-fn unpacked(media_type: &str, layer: File) -> io::Result<Box<dyn Read>> {
+pub(crate) fn unpacked(media_type: &str, layer: File) -> io::Result<Box<dyn Read>> {
     Ok(if media_type.ends_with("gzip") {
         Box::new(flate2::read::MultiGzDecoder::new(layer))
     } else if media_type.ends_with("zstd") {
@@ -134,7 +133,7 @@ mod tests {
         let (id, version) = meant(&config(&label)).unwrap().unwrap();
         assert_eq!((id.as_str(), version.as_str()), ("a/b", "1.2"));
         assert_eq!(meant(&config(&serde_json::json!({}))).unwrap(), None);
-        let builder = meant(&config(&serde_json::json!({BUILDER_LABEL: "{}"}))).unwrap_err();
+        let builder = meant(&config(&serde_json::json!({facts::LABEL: "{}"}))).unwrap_err();
         assert!(builder.to_string().contains("whole builder"), "{builder}");
     }
 }

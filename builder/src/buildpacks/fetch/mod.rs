@@ -5,7 +5,7 @@
 //! build's variables but for proxies and the host's CA bundle; images by the builder's own client.
 
 mod folder;
-mod image;
+pub(crate) mod image;
 
 pub(crate) use folder::from_source;
 
@@ -97,7 +97,7 @@ impl Fetcher<'_> {
     async fn run(&self, name: &BuildpackName, folder: &Path, command: &[&str]) -> Result<String, BuildError> {
         use crate::podman::{ContainerSpec, Mount};
         let config = &self.builder.config;
-        owned::folder(folder).map_err(BuildError::disk)?;
+        owned::folder(folder, owned::CNB).map_err(BuildError::disk)?;
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let bind = |from: &Path, to: &str, read_only| {
             Mount::bind(absolute(from).display().to_string(), to, read_only)
@@ -128,6 +128,8 @@ impl Fetcher<'_> {
             writable: vec![folder.to_owned()],
             disk_bytes: MAX_BYTES,
             held: self.held,
+            image: &config.build_image,
+            owner: owned::CNB,
         };
         let what = |spec: ContainerSpec| ContainerSpec {
             env,

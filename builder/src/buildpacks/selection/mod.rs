@@ -30,8 +30,8 @@ use std::{
 /// What a build container gets.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    /// `/cnb/buildpacks`
-    pub(crate) folder: PathBuf,
+    /// `/cnb/buildpacks`; nothing where the image has its own.
+    pub(crate) folder: Option<PathBuf>,
     /// `/cnb/order.toml`
     pub(crate) order: Order,
     /// What each of them looks for, for when none finds it.
@@ -58,7 +58,7 @@ pub(crate) fn select(
     if matches!(wanted, Wanted::Detected) && ends.is_empty() {
         let looks_for = bundle.order.order.iter().flat_map(|group| &group.group);
         return Ok(Selection {
-            folder: bundle.buildpacks.clone(),
+            folder: Some(bundle.buildpacks.clone()),
             order: bundle.order.clone(),
             looks_for: looked_for(looks_for, &ours),
             came: Vec::new(),
@@ -100,21 +100,43 @@ pub(crate) fn select(
     };
     finish(came, &order).map_err(BuildError::disk)?;
     let mut looks_for = looked_for(order.order.iter().flat_map(|group| &group.group), &ours);
-    looks_for.extend(came.keys().map(|name| LooksFor {
-        name: name.clone(),
-        files: "as its own bin/detect says".to_owned(),
-    }));
+    looks_for.extend(came.keys().cloned().map(as_it_says));
     // All of ours are there besides: composites and projects may refer to them.
     for one in &ours {
         link(&one.folder, &own.join(folder_of(&one.descriptor))).map_err(BuildError::disk)?;
     }
     Ok(Selection {
-        folder: own.to_owned(),
+        folder: Some(own.to_owned()),
         order,
         looks_for,
         came: came.values().map(|one| one.shown.clone()).collect(),
         has_classic: came.values().any(|one| one.classic.is_some()),
     })
+}
+
+/// The selection of a whole builder, which has its buildpacks.
+pub(crate) fn of_whole(order: &Order) -> Selection {
+    let mut looks_for: Vec<LooksFor> = Vec::new();
+    for element in order.order.iter().flat_map(|group| &group.group) {
+        let name = element.id.to_string();
+        if !looks_for.iter().any(|known| known.name == name) {
+            looks_for.push(as_it_says(name));
+        }
+    }
+    Selection {
+        folder: None,
+        order: order.clone(),
+        looks_for,
+        came: Vec::new(),
+        has_classic: false,
+    }
+}
+
+fn as_it_says(name: String) -> LooksFor {
+    LooksFor {
+        name,
+        files: "as its own bin/detect says".to_owned(),
+    }
 }
 
 /// Tells each classic buildpack what it has to know of the others.
@@ -184,7 +206,7 @@ mod tests {
             &dir.path().join("own"),
         )
         .unwrap();
-        assert_eq!(selection.folder, dir.path().join("ours"));
+        assert_eq!(selection.folder, Some(dir.path().join("ours")));
         assert_eq!(ids(&selection), [["pvdify/nodejs"], ["pvdify/go"]]);
         assert_eq!(selection.looks_for[1].files, "go.mod");
     }

@@ -72,6 +72,9 @@ pub struct ContainerSpec {
     /// own default for the other, which the host may refuse.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub r_limits: Vec<Rlimit>,
+    /// What becomes of the volumes that the image declares: `ignore`; Podman makes some, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_volume_mode: Option<String>,
     /// Limits of the whole container.
     #[serde(skip_serializing_if = "ResourceLimits::is_none")]
     pub resource_limits: ResourceLimits,

@@ -147,6 +147,35 @@ async fn the_config_is_the_run_images_but_for_what_must_be_otherwise() {
 }
 
 #[tokio::test]
+async fn on_somebody_elses_run_image_an_app_is_its_builders_users_and_no_roots() {
+    let users = [
+        (json!("5:6"), "5:6"),
+        (json!("cnb"), "cnb"),
+        (json!("root"), "1234:1235"),
+        (json!("0:0"), "1234:1235"),
+        (Value::Null, "1234:1235"),
+    ];
+    for (user, expected) in users {
+        let mut app = App::new().await;
+        let mut config = run_config();
+        config["config"]["User"] = user;
+        put_run_image(&app.store, "theirs", config, &["their base", "their tools"]).await;
+        app.export.run_image.reference = "theirs".parse().unwrap();
+        app.export.run_image.image = "acme/run:1@sha256:00".to_owned();
+        app.export.owner = Owner { uid: 1234, gid: 1235 };
+        app.export.platform_api = "0.9".parse().unwrap();
+        let image = app.exported().await;
+        assert_eq!(image.config["config"]["User"], expected);
+        assert_eq!(image.env("CNB_PLATFORM_API"), Some("0.9"));
+        let files = image.files("Application Layer");
+        assert!(files.values().all(|file| file.owner == (1234, 1235)));
+        let label = image.label("io.buildpacks.lifecycle.metadata");
+        let reference = label["runImage"]["reference"].as_str().unwrap();
+        assert!(reference.starts_with("acme/run@sha256:"), "{reference}");
+    }
+}
+
+#[tokio::test]
 async fn the_labels_tell_the_build() {
     let mut app = App::new().await;
     app.export.project = json!({"source": {"type": "git", "version": {"commit": "abc"}}});

@@ -59,6 +59,7 @@ impl App {
                 uid: 10_001,
                 gid: 10_001,
             },
+            platform_api: pvdify_cnb::api::PLATFORM,
             run_image: RunImage {
                 repository: repository("pvdify/run"),
                 reference: "trixie".parse().unwrap(),
