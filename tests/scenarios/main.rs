@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod builder_images;
+mod buildpack_images;
 mod buildpacks;
 mod classic;
 mod config_release;
