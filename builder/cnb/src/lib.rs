@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod descriptor;
 pub mod env;
 pub mod exec_env;
+pub mod extension;
 pub mod group;
 pub mod id;
 pub mod image;

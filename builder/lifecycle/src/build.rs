@@ -33,13 +33,6 @@ use std::{
 pub(crate) fn run(settings: &Settings, children: &Children) -> Result<(), Failure> {
     let group: Group = required(&settings.group)?;
     let plan: Plan = required(&settings.plan)?;
-    if let Some(extension) = group.group_extensions.first() {
-        let message = format!(
-            "the image extension {} takes part, and they can't be run",
-            extension.id
-        );
-        return Err(failure(message));
-    }
     let analyzed: Analyzed = files::toml(&settings.analyzed)
         .map_err(failure)?
         .unwrap_or_default();

@@ -25,6 +25,12 @@ pub(crate) mod code {
     pub(crate) const BUILDPACK: u8 = 51;
     /// The build went wrong otherwise, as by a file that is not as it must be.
     pub(crate) const BUILD: u8 = 52;
+    /// No failure: the images are to be extended before the build goes on (our own; `resume` does).
+    pub(crate) const TO_EXTEND: u8 = 9;
+    /// A bin/generate failed.
+    pub(crate) const EXTENSION: u8 = 91;
+    /// Generation went wrong otherwise.
+    pub(crate) const GENERATE: u8 = 92;
     /// Told to stop: 128 and SIGTERM, as a shell tells it.
     pub(crate) const STOPPED: u8 = 143;
 }

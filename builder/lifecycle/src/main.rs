@@ -1,5 +1,5 @@
 //! The CNB lifecycle's phases that run in the build container: unpack the source, detect, restore, build
-//! (platform.md; the host analyzes and exports). One program, `lifecycle PHASE` or under the names of the reference's
+//! (platform.md; the host analyzes, extends images and exports). One program, `lifecycle PHASE` or under the names of the reference's
 //! (`detector`, `restorer`, `builder`, `creator`).
 //!
 //! It runs as the same unprivileged user as the buildpacks it starts, holds no secret, and speaks to nobody: what it
@@ -20,6 +20,7 @@ mod environment;
 mod failure;
 mod fetch;
 mod files;
+mod generate;
 mod log;
 mod outputs;
 mod restore;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         return code;
     }
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             // If nobody listens, the exit status tells enough.
             drop(writeln!(std::io::stderr(), "{}", failure.line()));
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Failure> {
+fn run() -> Result<u8, Failure> {
     let settings = Settings::parse(std::env::args_os(), |name| std::env::var_os(name))?;
     let phase = settings.phase.name();
     if !settings.platform_api.is_supported_platform() {
@@ -77,25 +78,39 @@ fn run() -> Result<(), Failure> {
     }
 }
 
-fn phases(settings: &Settings, children: &Children) -> Result<(), Failure> {
+fn phases(settings: &Settings, children: &Children) -> Result<u8, Failure> {
     match settings.phase {
-        Phase::Unpack => unpack::run(settings, children),
-        Phase::Detect => detect::run(settings, children),
-        Phase::Restore => restore::run(settings)?.finish(),
-        Phase::Build => build::run(settings, children),
+        Phase::Unpack => unpack::run(settings, children)?,
+        Phase::Detect => {
+            detect::run(settings, children)?;
+            generate::run(settings, children)?;
+        }
+        Phase::Restore => restore::run(settings)?.finish()?,
+        Phase::Build => build::run(settings, children)?,
         Phase::Create => {
             unpack::run(settings, children)?;
-            let phases = settings.phases.as_deref();
-            match phases {
+            match settings.phases.as_deref() {
+                // With whole builders no image extension takes part.
                 Some(folder) => elsewhere::detect(folder, settings, children)?,
-                None => detect::run(settings, children)?,
+                None => {
+                    detect::run(settings, children)?;
+                    if generate::run(settings, children)? {
+                        return Ok(code::TO_EXTEND);
+                    }
+                }
             }
-            let removing = restore::run(settings)?;
-            match phases {
-                Some(folder) => elsewhere::build(folder, settings, children)?,
-                None => build::run(settings, children)?,
-            }
-            removing.finish()
+            restore_and_build(settings, children)?;
         }
+        Phase::Resume => restore_and_build(settings, children)?,
     }
+    Ok(0)
+}
+
+fn restore_and_build(settings: &Settings, children: &Children) -> Result<(), Failure> {
+    let removing = restore::run(settings)?;
+    match settings.phases.as_deref() {
+        Some(folder) => elsewhere::build(folder, settings, children)?,
+        None => build::run(settings, children)?,
+    }
+    removing.finish()
 }

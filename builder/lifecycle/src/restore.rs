@@ -104,6 +104,7 @@ fn restore(settings: &Settings) -> Result<Removing, String> {
         &settings.plan,
         &settings.analyzed,
         &settings.order,
+        &settings.generated,
         &noted_path,
     ];
     for name in files::names(layers)? {

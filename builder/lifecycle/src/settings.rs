@@ -20,6 +20,8 @@ pub(crate) enum Phase {
     Detect,
     Restore,
     Build,
+    /// What is left of `Create` once the images are extended.
+    Resume,
 }
 
 impl Phase {
@@ -30,6 +32,7 @@ impl Phase {
             "detect" | "detector" => Self::Detect,
             "restore" | "restorer" => Self::Restore,
             "build" | "builder" => Self::Build,
+            "resume" => Self::Resume,
             _ => return None,
         })
     }
@@ -41,6 +44,7 @@ impl Phase {
             Self::Detect => "detect",
             Self::Restore => "restore",
             Self::Build => "build",
+            Self::Resume => "resume",
         }
     }
 }
@@ -62,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) analyzed: PathBuf,
     pub(crate) group: PathBuf,
     pub(crate) plan: PathBuf,
+    /// What image extensions write.
+    pub(crate) generated: PathBuf,
     /// Nothing with a platform that knows nothing of them.
     pub(crate) exec_env: Option<String>,
     pub(crate) platform_api: Api,
@@ -71,7 +77,7 @@ pub(crate) struct Settings {
 }
 
 /// Flags that take a value, and the variables beside them.
-const VALUES: [(&str, &str); 17] = [
+const VALUES: [(&str, &str); 18] = [
     ("source", "PVDIFY_SOURCE"),
     ("source-files", "PVDIFY_SOURCE_FILES"),
     ("app", "CNB_APP_DIR"),
@@ -85,13 +91,14 @@ const VALUES: [(&str, &str); 17] = [
     ("analyzed", "CNB_ANALYZED_PATH"),
     ("group", "CNB_GROUP_PATH"),
     ("plan", "CNB_PLAN_PATH"),
+    ("generated", "CNB_GENERATED_DIR"),
     ("exec-env", "CNB_EXEC_ENV"),
     ("platform-api", "CNB_PLATFORM_API"),
     ("skip-layers", "CNB_SKIP_LAYERS"),
     ("phases", "PVDIFY_PHASES"),
 ];
 
-const USAGE: &str = "usage: lifecycle create|unpack|detect|restore|build [-FLAG VALUE]...";
+const USAGE: &str = "usage: lifecycle create|unpack|detect|restore|build|resume [-FLAG VALUE]...";
 
 impl Settings {
     /// Reads what is asked for. `variable` is the environment.
@@ -153,6 +160,7 @@ impl Settings {
             analyzed: path("analyzed", layers.join("analyzed.toml"))?,
             group: path("group", layers.join("group.toml"))?,
             plan: path("plan", layers.join("plan.toml"))?,
+            generated: path("generated", layers.join("generated"))?,
             layers,
             exec_env: platform_api.is_platform_with_exec_env().then_some(exec_env),
             platform_api,

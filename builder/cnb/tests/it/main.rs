@@ -5,6 +5,7 @@
 mod build;
 mod descriptor;
 mod env;
+mod extension;
 mod libcnb;
 mod project;
 mod resolve;

@@ -323,45 +323,6 @@ fn a_buildpack_for_other_images_is_not_run() {
 }
 
 #[test]
-fn image_extensions_are_refused_when_they_take_part() {
-    let world = World::new();
-    world.buildpack("a", "", "", "");
-    let toml = "api = '0.10'\n[extension]\nid = 'curl'\nversion = '1'\n";
-    world.write("extensions/curl/1/extension.toml", toml);
-    let order = groups("order-extensions", "curl") + &groups("order", "a");
-    world.write("order.toml", &order);
-    // Without a bin/detect it passes.
-    let run = world.run("detect");
-    assert_eq!(
-        (run.code, run.failure()["buildpack"].as_str()),
-        (Some(22), Some("curl@1")),
-        "{run:?}"
-    );
-    assert!(
-        run.message().contains("image extensions can't be run"),
-        "{}",
-        run.message()
-    );
-    // One that says no, and one whose offer nobody wants, are not in the way.
-    world.program(
-        "extensions/curl/1/bin/detect",
-        "[ -n \"$CNB_EXTENSION_DIR\" ] || exit 1; exit 100",
-    );
-    world.run("detect").succeeded();
-    world.program(
-        "extensions/curl/1/bin/detect",
-        "printf '[[provides]]\\nname = \"curl\"\\n' >\"$2\"",
-    );
-    world.run("detect").succeeded();
-    world.program(
-        "extensions/curl/1/bin/detect",
-        "printf '[[requires]]\\nname = \"curl\"\\n' >\"$2\"",
-    );
-    let run = world.run("detect").succeeded();
-    assert!(run.out.contains("may provide and not require"), "{}", run.out);
-}
-
-#[test]
 fn execution_environments_choose_among_buildpacks() {
     let mut world = World::new();
     world.buildpack_of("0.12", "test", "exec-env = ['test']", "", "");

@@ -8,6 +8,7 @@ mod create;
 mod detect;
 mod detect_env;
 mod elsewhere;
+mod extensions;
 mod fetch;
 mod restore;
 mod unpack;

@@ -105,6 +105,14 @@ impl World {
         self.program(folder.join("bin/build"), build);
     }
 
+    /// An image extension in version 1 of API 0.10, without programs.
+    pub(crate) fn extension(&self, id: &str) -> PathBuf {
+        let folder = PathBuf::from("extensions").join(id.replace('/', "_")).join("1");
+        let toml = format!("api = '0.10'\n[extension]\nid = '{id}'\nversion = '1'\n");
+        self.write(folder.join("extension.toml"), toml);
+        folder
+    }
+
     /// `a,b?;c`: groups of buildpacks in version 1, `?` for optional.
     pub(crate) fn order(&self, text: &str) {
         self.write("order.toml", groups("order", text));
