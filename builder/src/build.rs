@@ -35,6 +35,8 @@ pub(crate) struct Run<'a> {
     pub(crate) app: &'a AppName,
     pub(crate) installation: &'a InstallationId,
     pub(crate) limits: &'a Limits,
+    /// When it has to be over.
+    pub(crate) deadline: Instant,
     pub(crate) dockerfile: &'a Dockerfile,
     /// The rewritten Dockerfile, outside the source so that `COPY .` finds the person's own.
     pub(crate) dockerfile_path: PathBuf,
@@ -42,6 +44,8 @@ pub(crate) struct Run<'a> {
     /// The CA bundle's content.
     pub(crate) ca: Option<Vec<u8>>,
     pub(crate) tag: &'a str,
+    /// Build arguments.
+    pub(crate) args: &'a BTreeMap<String, String>,
     pub(crate) cgroup: Option<Cgroup>,
 }
 
@@ -72,7 +76,6 @@ impl Run<'_> {
     /// Builds; the image has the tag afterwards.
     pub(crate) async fn build(&self, output: &mpsc::Sender<String>) -> Result<(), Failed> {
         let guard = Guard(self.cgroup.clone());
-        let deadline = Instant::now() + self.limits.timeout;
         let mut shown = Output::new(
             self.dockerfile,
             self.app,
@@ -81,7 +84,7 @@ impl Run<'_> {
         );
         let ended = {
             let mut build = std::pin::pin!(self.follow(&mut shown, output));
-            match tokio::time::timeout_at(deadline, &mut build).await {
+            match tokio::time::timeout_at(self.deadline, &mut build).await {
                 Ok(ended) => Some(ended),
                 Err(_) => {
                     self.stop(build).await;
@@ -210,6 +213,9 @@ impl Run<'_> {
         query = query
             .with("nsoptions", json!([{"Name": "network", "Host": false}]))
             .with("networkmode", "NetworkEnabled");
+        if !self.args.is_empty() {
+            query = query.with("buildargs", json!(self.args));
+        }
         if let Some(cgroup) = &self.cgroup {
             query = query.with("cgroupparent", cgroup.of_containers());
         }

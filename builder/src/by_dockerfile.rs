@@ -2,7 +2,7 @@
 //! back from there.
 
 use crate::{
-    BuildError, Builder, Built, Folder, LOCAL_PREFIX, Request, address,
+    BuildError, Builder, Built, Folder, LOCAL_PREFIX, NEWEST, Request, address,
     build::Run,
     cgroup::Cgroup,
     description::Description,
@@ -13,11 +13,31 @@ use crate::{
 };
 use pvdify_registry::{Reference, Repository};
 use pvdify_types::{AppName, BuildId, Digest};
-use std::{collections::BTreeSet, path::Path};
-use tokio::sync::mpsc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+use tokio::{sync::mpsc, time::Instant};
 
 /// Names that one Dockerfile's ADDs may have looked up.
 const MAX_HOSTS: usize = 100;
+
+/// What Podman makes an image of.
+pub(crate) struct Input<'a> {
+    pub(crate) app: &'a AppName,
+    pub(crate) build: &'a BuildId,
+    /// A tar file.
+    pub(crate) source: &'a Path,
+    pub(crate) dockerfile: &'a Dockerfile,
+    /// Build arguments.
+    pub(crate) args: &'a BTreeMap<String, String>,
+    /// When it has to be made.
+    pub(crate) deadline: Instant,
+    /// The build's own.
+    pub(crate) folder: &'a Folder,
+    /// The name that the image gets.
+    pub(crate) tag: &'a str,
+}
 
 impl Builder {
     /// Builds by the source's Dockerfile.
@@ -37,17 +57,17 @@ impl Builder {
             say(output, &line).await;
         }
         say(output, "-----> Building with Dockerfile").await;
-        let prepare = || self.prepare(app, build, source, &dockerfile, &folder, &tag);
-        let mut result = prepare().await?.build(output).await;
-        if result.as_ref().is_err_and(|failed| failed.again) {
-            let line = "       Podman's storage changed during the build; building again";
-            say(output, line).await;
-            result = prepare().await?.build(output).await;
-        }
-        if let Err(failed) = result {
-            self.remove_tag(&tag).await;
-            return Err(self.ran_full().unwrap_or(failed.error));
-        }
+        let input = Input {
+            app,
+            build,
+            source,
+            dockerfile: &dockerfile,
+            args: &BTreeMap::new(),
+            deadline: Instant::now() + self.config.limits.timeout,
+            folder: &folder,
+            tag: &tag,
+        };
+        self.make(&input, output).await?;
         say(output, "-----> Storing the image").await;
         let pushed = tokio::time::timeout(self.config.limits.timeout, self.push(app, build, &tag))
             .await
@@ -56,7 +76,7 @@ impl Builder {
                     "storing the image took too long: push again",
                 ))
             });
-        self.retire(app, &tag).await;
+        self.keep(app, &tag, NEWEST).await;
         let digest = pushed?;
         let (image, facts) = self.stored(app, &digest).await?;
         if description.needs_own_command() && !facts.has_command {
@@ -68,21 +88,44 @@ impl Builder {
         Ok(description.with(image, &facts))
     }
 
+    /// Has Podman make an image, once more if others disturbed it; it has the tag afterwards.
+    pub(crate) async fn make(
+        &self,
+        input: &Input<'_>,
+        output: &mpsc::Sender<String>,
+    ) -> Result<(), BuildError> {
+        let mut result = self.prepare(input).await?.build(output).await;
+        if result.as_ref().is_err_and(|failed| failed.again) {
+            let line = "       Podman's storage changed during the build; building again";
+            say(output, line).await;
+            result = self.prepare(input).await?.build(output).await;
+        }
+        if let Err(failed) = result {
+            self.remove_tag(input.tag).await;
+            return Err(self.ran_full().unwrap_or(failed.error));
+        }
+        Ok(())
+    }
+
     fn dockerfile(&self, source: &Source) -> Result<Dockerfile, BuildError> {
         let bytes = source.dockerfile.as_deref().unwrap_or_default();
         let dockerfile = Dockerfile::parse(bytes).map_err(BuildError::refused)?;
-        let foreign = Foreign {
-            registry: &self.config.registry_address,
-            local_prefix: LOCAL_PREFIX,
-        };
         dockerfile
-            .check(&source.links, &foreign)
+            .check(&source.links, &self.foreign())
             .map_err(BuildError::refused)?;
         Ok(dockerfile)
     }
 
+    /// What no Dockerfile may start from.
+    pub(crate) fn foreign(&self) -> Foreign<'_> {
+        Foreign {
+            registry: &self.config.registry_address,
+            local_prefix: LOCAL_PREFIX,
+        }
+    }
+
     /// Refuses an ADD from a name whose address is not public.
-    async fn check_remotes(&self, dockerfile: &Dockerfile) -> Result<(), BuildError> {
+    pub(crate) async fn check_remotes(&self, dockerfile: &Dockerfile) -> Result<(), BuildError> {
         let hosts: BTreeSet<String> = dockerfile.remotes().map(|remote| remote.host).collect();
         if hosts.len() > MAX_HOSTS {
             return Err(BuildError::Refused(format!(
@@ -106,16 +149,8 @@ impl Builder {
         )))
     }
 
-    async fn prepare<'a>(
-        &'a self,
-        app: &'a AppName,
-        build: &BuildId,
-        source: &'a Path,
-        dockerfile: &'a Dockerfile,
-        folder: &Folder,
-        tag: &'a str,
-    ) -> Result<Run<'a>, BuildError> {
-        let config = &self.config;
+    async fn prepare<'a>(&'a self, input: &Input<'a>) -> Result<Run<'a>, BuildError> {
+        let (config, app) = (&self.config, input.app);
         let ca = match &config.build_ca {
             None => None,
             Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
@@ -124,11 +159,11 @@ impl Builder {
         };
         // Podman is another process: it may have another working folder.
         let dockerfile_path =
-            std::path::absolute(folder.path.join("Dockerfile")).map_err(BuildError::disk)?;
-        tokio::fs::write(&dockerfile_path, dockerfile.render(app, ca.is_some()))
+            std::path::absolute(input.folder.path.join("Dockerfile")).map_err(BuildError::disk)?;
+        tokio::fs::write(&dockerfile_path, input.dockerfile.render(app, ca.is_some()))
             .await
             .map_err(BuildError::disk)?;
-        let cgroup = Cgroup::of(&config.installation, build);
+        let cgroup = Cgroup::of(&config.installation, input.build);
         if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(config.limits.pids)) {
             tracing::warn!(%error, "builds run without a limit of processes");
         }
@@ -137,17 +172,19 @@ impl Builder {
             app,
             installation: &config.installation,
             limits: &config.limits,
-            dockerfile,
+            deadline: input.deadline,
+            dockerfile: input.dockerfile,
             dockerfile_path,
-            source,
+            source: input.source,
             ca,
-            tag,
+            tag: input.tag,
+            args: input.args,
             cgroup,
         })
     }
 
     /// Pushes under the build's id as tag, and reads back which digest that tag now has.
-    async fn push(&self, app: &AppName, build: &BuildId, tag: &str) -> Result<Digest, BuildError> {
+    pub(crate) async fn push(&self, app: &AppName, build: &BuildId, tag: &str) -> Result<Digest, BuildError> {
         let config = &self.config;
         let (username, password) = config.registry_credentials.clone();
         let auth = RegistryAuth { username, password };
@@ -171,12 +208,12 @@ impl Builder {
         }
     }
 
-    /// Keeps the app's newest image under one name, for its layers' sake, and lets the one before it go.
-    async fn retire(&self, app: &AppName, tag: &str) {
-        let newest = format!("{LOCAL_PREFIX}{app}:latest");
+    /// Keeps an app's newest image of a kind under one name, for its layers' sake, and lets the one before it go.
+    pub(crate) async fn keep(&self, app: &AppName, tag: &str, kind: &str) {
+        let newest = format!("{LOCAL_PREFIX}{app}:{kind}");
         let before = self.podman.image_id(&newest).await.ok().flatten();
         let repository = format!("{LOCAL_PREFIX}{app}");
-        if let Err(error) = self.podman.tag(tag, &repository, "latest").await {
+        if let Err(error) = self.podman.tag(tag, &repository, kind).await {
             tracing::warn!(%error, %app, "the built image could not be kept for the next build");
         }
         self.remove_tag(tag).await;
@@ -187,7 +224,7 @@ impl Builder {
         }
     }
 
-    async fn remove_tag(&self, tag: &str) {
+    pub(crate) async fn remove_tag(&self, tag: &str) {
         if let Err(error) = self.podman.remove_image(tag, false).await {
             tracing::warn!(%error, tag, "a build's image could not be removed from Podman");
         }

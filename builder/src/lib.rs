@@ -67,6 +67,12 @@ use tokio::sync::{OnceCell, mpsc};
 
 /// Where the builder's images lie in Podman's storage: this, the app, `:` and the build's id, or `latest`.
 pub const LOCAL_PREFIX: &str = "localhost/pvdify-build/";
+/// The names of an app's images there that its next build takes layers from: the one a Dockerfile made, and those
+/// that image extensions made to build in and to run on.
+pub const KEPT_TAGS: [&str; 3] = [NEWEST, EXTENDED_BUILD, EXTENDED_RUN];
+const NEWEST: &str = "latest";
+const EXTENDED_BUILD: &str = "extended-build";
+const EXTENDED_RUN: &str = "extended-run";
 /// A disk that holds less than this part of what a build needs has run full.
 const RAN_FULL: u64 = 16;
 

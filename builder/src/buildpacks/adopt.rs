@@ -1,14 +1,14 @@
-//! Buildpacks in a folder that came from outside, moved to where the build finds them: Cloud Native ones under their
-//! ID and version, classic ones in a wrapping of ours. Blocking.
+//! Buildpacks and image extensions in a folder that came from outside, moved to where the build finds them: Cloud
+//! Native ones under their ID and version, classic ones in a wrapping of ours. Blocking.
 //!
 //! The folder is somebody else's: what is read of it is read beneath it, through no link, and what is written is
 //! written beside it. A whole folder is moved by its name; nothing in it is opened for that.
 
-use super::owned::write_new;
+use super::{extensions, owned::write_new};
 use crate::{BuildError, export::beneath::Beneath};
 use pvdify_cnb::{
     descriptor::{Descriptor, Kind},
-    group::OrderElement,
+    group::{OrderElement, OrderGroup},
     id::{BuildpackId, BuildpackVersion},
 };
 use pvdify_types::BuildpackName;
@@ -28,9 +28,6 @@ const MOST: usize = 200;
 /// The IDs that only ours have: what they leave in their caches is trusted more.
 const OURS: &str = "pvdify/";
 
-/// Why an image extension does not count; it would change the build's and the app's base image as root.
-const EXTENSION: &str = "it is an image extension (extension.toml), and those are not run: the base images are the server's own. Put Debian packages into an Aptfile, or deploy with a Dockerfile";
-
 /// A folder that came.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -47,8 +44,10 @@ pub(crate) struct Tree {
 /// What was in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Adopted {
-    /// The one that is meant.
-    pub(crate) element: OrderElement,
+    /// The one that is meant; none where there are image extensions alone.
+    pub(crate) element: Option<OrderElement>,
+    /// The groups of image extensions, one of which comes before the buildpacks.
+    pub(crate) extensions: Vec<OrderGroup>,
     /// The wrapping's folder, of a classic one.
     pub(crate) classic: Option<PathBuf>,
     /// How it is called in the log: the name, and what came.
@@ -64,6 +63,10 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
     let mut found = Vec::new();
     let mut wrong = None;
     look(&beneath, Path::new(""), 0, &mut found, &mut wrong).map_err(unreadable)?;
+    let order = extensions::order(&beneath).map_err(|error| refused(&error))?;
+    let (found, extending): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|(_, one)| one.kind == Kind::Buildpack);
     let is_top = |one: &&(PathBuf, Descriptor)| one.0.as_os_str().is_empty();
     if !found.iter().any(|one| is_top(&one)) && beneath.file(Path::new("bin/compile")).is_ok() {
         return wrap(tree, &root, own).map_err(BuildError::disk);
@@ -74,15 +77,15 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
             .find(|(_, one)| one.id == *id && one.version == *version),
         None => found.iter().find(is_top).or_else(|| outermost(&found)),
     };
+    let is_set = order.as_ref().is_some_and(|order| !order.order.is_empty()) && tree.top.is_none();
     let meant = match (meant, found.len(), wrong) {
-        (Some((_, meant)), ..) => meant.clone(),
+        _ if is_set => None,
+        (Some((_, meant)), ..) => Some((meant.id.clone(), meant.version.clone())),
         (None, 0, Some(error)) => return Err(refused(&error)),
-        (None, 0, None) if beneath.file(Path::new("extension.toml")).is_ok() => {
-            return Err(refused(EXTENSION));
-        }
+        (None, 0, None) if !extending.is_empty() => None,
         (None, 0, None) => {
             return Err(refused(
-                "there is neither a buildpack.toml nor a bin/compile in it",
+                "there is neither a buildpack.toml nor an extension.toml nor a bin/compile in it",
             ));
         }
         (None, ..) => {
@@ -93,16 +96,21 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
             )));
         }
     };
-    if let Some((_, one)) = found.iter().find(|(_, one)| one.id.as_str().starts_with(OURS)) {
+    let mut all = [found, extending.clone()].concat();
+    if let Some((_, one)) = all.iter().find(|(_, one)| one.id.as_str().starts_with(OURS)) {
         return Err(refused(&format!(
             "it calls itself {}; only this server's own are called {OURS}...",
             one.id
         )));
     }
     // The deepest first: the folder of one may be within that of another.
-    found.sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
-    for (path, one) in &found {
-        let target = own.join(one.id.folder()).join(one.version.as_str());
+    all.sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
+    for (path, one) in &all {
+        let to = match one.kind {
+            Kind::Buildpack => own.to_owned(),
+            Kind::Extension => extensions::beside(own),
+        };
+        let target = to.join(one.id.folder()).join(one.version.as_str());
         let place = || {
             fs::create_dir_all(target.parent().unwrap_or(own))?;
             if target.exists() {
@@ -119,11 +127,48 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
         };
         place().map_err(BuildError::disk)?;
     }
+    let groups = match &order {
+        Some(order) if !order.order_extensions.is_empty() => order.order_extensions.clone(),
+        _ => {
+            let is_meant = |one: &&Descriptor| match &tree.top {
+                Some((id, version)) => meant.is_some() || one.id == *id && one.version == *version,
+                None => true,
+            };
+            extensions::one_group(extending.iter().map(|(_, one)| one).filter(is_meant))
+        }
+    };
+    let element = match (meant, &order) {
+        (Some((id, version)), _) => Some(OrderElement::new(id, Some(version))),
+        (None, Some(order)) if is_set => {
+            let bad = |error: pvdify_cnb::id::BadName| BuildError::unavailable(error);
+            let id = own_id("set", &tree.name).parse().map_err(bad)?;
+            let version = short(&tree.what).parse().map_err(bad)?;
+            Some(extensions::composite(order, &id, &version, own).map_err(BuildError::disk)?)
+        }
+        (None, _) => None,
+    };
     Ok(Adopted {
-        shown: shown(tree, &format!("{} {}", meant.id, meant.version)),
-        element: OrderElement::new(meant.id, Some(meant.version)),
+        shown: shown(tree, &described(element.as_ref(), &groups)),
+        element,
+        extensions: groups,
         classic: None,
     })
+}
+
+/// What of a source takes part.
+fn described(element: Option<&OrderElement>, extensions: &[OrderGroup]) -> String {
+    let text = |one: &OrderElement| match &one.version {
+        Some(version) => format!("{} {version}", one.id),
+        None => one.id.to_string(),
+    };
+    let mut names: Vec<String> = element.map(text).into_iter().collect();
+    for one in extensions.iter().flat_map(|group| &group.group) {
+        let name = format!("image extension {}", text(one));
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 /// The folder itself or, as archives often have it, the only thing in it.
@@ -136,7 +181,7 @@ fn only_folder(folder: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Every buildpack.toml that is one; `wrong` is why the first that is none is none.
+/// Every buildpack.toml and extension.toml that is one; `wrong` is why the first that is none is none.
 fn look(
     folder: &Beneath,
     path: &Path,
@@ -147,12 +192,18 @@ fn look(
     if found.len() >= MOST {
         return Err(io::Error::other(format!("it holds more than {MOST} buildpacks")));
     }
-    if let Some(text) = folder.text_if_there(Path::new("buildpack.toml"), MAX_TOML)? {
+    for (name, kind) in [
+        ("buildpack.toml", Kind::Buildpack),
+        ("extension.toml", Kind::Extension),
+    ] {
+        let Some(text) = folder.text_if_there(Path::new(name), MAX_TOML)? else {
+            continue;
+        };
         match Descriptor::parse(&text) {
-            Ok(one) if one.kind == Kind::Buildpack => found.push((path.to_owned(), one)),
+            Ok(one) if one.kind == kind => found.push((path.to_owned(), one)),
             Ok(_) => {}
             Err(error) => {
-                wrong.get_or_insert_with(|| format!("{}: {error}", path.join("buildpack.toml").display()));
+                wrong.get_or_insert_with(|| format!("{}: {error}", path.join(name).display()));
             }
         }
     }
@@ -187,7 +238,7 @@ fn outermost(found: &[(PathBuf, Descriptor)]) -> Option<&(PathBuf, Descriptor)> 
 
 /// A classic buildpack, wrapped.
 fn wrap(tree: &Tree, root: &Path, own: &Path) -> io::Result<Adopted> {
-    let id = classic_id(&tree.name);
+    let id = own_id("classic", &tree.name);
     let version = short(&tree.what);
     let folder = own.join(id.replace('/', "_")).join(&version);
     fs::create_dir_all(folder.join("bin"))?;
@@ -201,7 +252,11 @@ fn wrap(tree: &Tree, root: &Path, own: &Path) -> io::Result<Adopted> {
     let parse = |error: pvdify_cnb::id::BadName| io::Error::other(error);
     Ok(Adopted {
         shown: shown(tree, &format!("classic, as {id}")),
-        element: OrderElement::new(id.parse().map_err(parse)?, Some(version.parse().map_err(parse)?)),
+        element: Some(OrderElement::new(
+            id.parse().map_err(parse)?,
+            Some(version.parse().map_err(parse)?),
+        )),
+        extensions: Vec::new(),
         classic: Some(folder),
     })
 }
@@ -221,7 +276,7 @@ pub(crate) fn finish(adopted: &Adopted, name: &str, alone: bool, last: bool) -> 
 
 /// The same for every version of a buildpack, so that its cache is found again: the last part of its address for
 /// people, and a digest of all of it.
-fn classic_id(name: &BuildpackName) -> String {
+fn own_id(kind: &str, name: &BuildpackName) -> String {
     let address = name.as_str().split(['#', '?']).next().unwrap_or_default();
     let last = address
         .trim_end_matches('/')
@@ -243,7 +298,7 @@ fn classic_id(name: &BuildpackName) -> String {
         })
         .take(40)
         .collect();
-    format!("classic/{plain}-{}", hex::encode(&Sha256::digest(address)[..4]))
+    format!("{kind}/{plain}-{}", hex::encode(&Sha256::digest(address)[..4]))
 }
 
 fn short(what: &str) -> String {
@@ -291,12 +346,61 @@ mod tests {
         (dir, done)
     }
 
+    fn meant(done: &Adopted) -> Option<&str> {
+        done.element.as_ref().map(|one| one.id.as_str())
+    }
+
+    fn extension(id: &str) -> String {
+        descriptor(id, "").replace("[buildpack]", "[extension]")
+    }
+
+    #[test]
+    fn image_extensions_are_put_beside_the_buildpacks() {
+        let (dir, done) = adopted(&[("extension.toml", &extension("a/b")), ("bin/generate", "")]);
+        let done = done.unwrap();
+        assert_eq!((meant(&done), done.extensions.len()), (None, 1));
+        insta::assert_snapshot!(done.shown, @"https://h/heroku-buildpack-x.git#v1 at 0123456789abcdef: image extension a/b 1");
+        assert!(dir.path().join("extensions/a_b/1/bin/generate").is_file());
+        let (dir, done) = adopted(&[
+            ("buildpacks/one/buildpack.toml", &descriptor("a/one", "")),
+            ("extensions/two/extension.toml", &extension("a/two")),
+            ("extensions/one/extension.toml", &extension("a/one")),
+        ]);
+        let done = done.unwrap();
+        insta::assert_snapshot!(done.shown, @"https://h/heroku-buildpack-x.git#v1 at 0123456789abcdef: a/one 1, image extension a/one 1, image extension a/two 1");
+        assert!(dir.path().join("own/a_one/1/buildpack.toml").is_file());
+        assert!(dir.path().join("extensions/a_one/1/extension.toml").is_file());
+    }
+
+    #[test]
+    fn a_set_with_an_order_is_a_composite_and_its_extensions_come_before_it() {
+        let order = "[[order]]\n[[order.group]]\nid = 'a/one'\n[[order]]\n[[order.group]]\nid = 'a/two'\noptional = true\n\
+                     [[order-extensions]]\n[[order-extensions.group]]\nid = 'a/x'\nversion = '1'\n";
+        let (dir, done) = adopted(&[
+            ("order.toml", order),
+            ("buildpacks/one/buildpack.toml", &descriptor("a/one", "")),
+            ("buildpacks/two/buildpack.toml", &descriptor("a/two", "")),
+            ("extensions/x/extension.toml", &extension("a/x")),
+            ("extensions/unused/extension.toml", &extension("a/unused")),
+        ]);
+        let done = done.unwrap();
+        insta::assert_snapshot!(done.shown, @"https://h/heroku-buildpack-x.git#v1 at 0123456789abcdef: set/x-3f6f55b6 0123456789ab, image extension a/x 1");
+        let text =
+            fs::read_to_string(dir.path().join("own/set_x-3f6f55b6/0123456789ab/buildpack.toml")).unwrap();
+        let composite = Descriptor::parse(&text).unwrap();
+        assert_eq!(composite.order.len(), 2);
+        assert!(composite.order[1].group[0].optional);
+        assert_eq!(done.extensions[0].group[0].id.as_str(), "a/x");
+        let (_, wrong) = adopted(&[("order.toml", "order = 3")]);
+        assert!(wrong.unwrap_err().contains("order.toml: TOML parse error"));
+    }
+
     #[test]
     fn one_is_found_at_the_top_or_in_the_only_folder() {
         for path in ["buildpack.toml", "x-1.0/buildpack.toml"] {
             let (dir, done) = adopted(&[(path, &descriptor("a/b", ""))]);
             let done = done.unwrap();
-            assert_eq!((done.element.id.as_str(), done.classic), ("a/b", None));
+            assert_eq!((meant(&done), &done.classic), (Some("a/b"), &None));
             assert!(dir.path().join("own/a_b/1/buildpack.toml").is_file());
         }
     }
@@ -311,7 +415,7 @@ mod tests {
                 ("parts/one/buildpack.toml", &parts),
                 ("README.md", ""),
             ]);
-            assert_eq!(done.unwrap().element.id.as_str(), "a/all");
+            assert_eq!(meant(&done.unwrap()), Some("a/all"));
             for folder in ["own/a_all/1", "own/a_part/1"] {
                 assert!(
                     dir.path().join(folder).join("buildpack.toml").is_file(),
@@ -347,9 +451,7 @@ mod tests {
     #[test]
     fn what_is_no_buildpack_is_said_why() {
         let error = |files: &[(&str, &str)]| adopted(files).1.unwrap_err();
-        insta::assert_snapshot!(error(&[("README.md", "")]), @"the buildpack https://h/heroku-buildpack-x.git#v1: there is neither a buildpack.toml nor a bin/compile in it");
-        let extension = descriptor("a/b", "").replace("[buildpack]", "[extension]");
-        insta::assert_snapshot!(error(&[("extension.toml", &extension)]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it is an image extension (extension.toml), and those are not run: the base images are the server's own. Put Debian packages into an Aptfile, or deploy with a Dockerfile");
+        insta::assert_snapshot!(error(&[("README.md", "")]), @"the buildpack https://h/heroku-buildpack-x.git#v1: there is neither a buildpack.toml nor an extension.toml nor a bin/compile in it");
         let (a, b) = (descriptor("a/a", ""), descriptor("b/b", ""));
         insta::assert_snapshot!(error(&[("x/buildpack.toml", &a), ("y/buildpack.toml", &b)]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it holds several, none of which contains the others: a/a, b/b");
         insta::assert_snapshot!(error(&[("buildpack.toml", &descriptor("pvdify/go", ""))]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it calls itself pvdify/go; only this server's own are called pvdify/...");

@@ -1,13 +1,15 @@
 //! Builds by Cloud Native Buildpacks: from a source to an image in the own registry.
 //!
 //! ```text
-//! fetch   take_out.rs   adopt.rs     buildpacks from outside: got, and put where they are found
+//! fetch   take_out.rs   adopt        buildpacks from outside: got, and put where they are found
 //!      \_______|_______/
 //! selection   which buildpacks       bundle.rs   our programs      whole   builder images of others
 //!          \                              |_________________________|
 //!           \                        ground.rs   what a build runs in, and what its image stands on
 //!            \                            |          platform.rs   its environment
 //!             `---------------------- container ------------'      unpack, detect, restore, build: as nobody
+//!                                          |
+//!                                       extend      what image extensions want of the images; then a container again
 //!                                          |
 //!               watch.rs (disk)  failure.rs (why not)  downloads.rs (what all may share)
 //!                                          |
@@ -21,6 +23,8 @@ mod adopt;
 pub(crate) mod bundle;
 pub(crate) mod container;
 mod downloads;
+mod extend;
+mod extensions;
 pub(crate) mod failure;
 mod fetch;
 pub(crate) mod folders;
@@ -42,7 +46,8 @@ use crate::{
     source::Source,
 };
 use bundle::Bundle;
-use container::{Mounts, Run};
+use container::{Mounts, Run, Work};
+use extend::{Extender, Images};
 use fetch::Fetcher;
 use folders::AppFolder;
 use ground::Ground;
@@ -50,13 +55,16 @@ use owned::write_new;
 use pvdify_cnb::project::{Files, Project};
 use pvdify_registry::Repository;
 use pvdify_types::AppName;
+use selection::Selection;
 use std::{fs, io, path::Path, sync::Arc};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use turns::Held;
 use whole::Asked;
 
 /// The execution environment that apps run in (Platform API 0.15).
 const EXEC_ENV: &str = "production";
+/// The lifecycle ended because the images are to be extended before it goes on.
+const TO_EXTEND: i64 = 9;
 /// The folder of a build's own that its container is given things from.
 const GIVEN: &str = "given";
 
@@ -161,14 +169,7 @@ impl Builder {
             files: files_toml(&built_files(&project.files, source.slugignore.as_deref())),
             analyzed,
         };
-        let mounts = self.mounts(
-            request,
-            &bundle,
-            &app,
-            selection.folder.as_deref(),
-            folder,
-            app_dir,
-        );
+        let mounts = self.mounts(request, &bundle, &app, &selection, folder, app_dir);
         given
             .write(&mounts, ground.owner, &env, config.build_ca.as_deref())
             .map_err(BuildError::disk)?;
@@ -182,7 +183,46 @@ impl Builder {
             ground: &ground,
             held,
         };
-        let ended = run.run(output).await?;
+        let deadline = Instant::now() + config.limits.timeout;
+        let mut work = Work {
+            phase: "create",
+            image: None,
+            time: config.limits.timeout,
+        };
+        let mut ended = run.run(&work, output).await?;
+        let mut images = Images::default();
+        if selection.has_extensions() && ended.has_code(TO_EXTEND) {
+            let extender = Extender {
+                builder: self,
+                request,
+                source,
+                held,
+                app: &app,
+                base: ground.run_image.pinned(&below.digest),
+                deadline,
+                output,
+            };
+            images = extender.extend().await?;
+            let below = match &images.run {
+                Some(extended) => extended.read(&self.store, &repository).await?,
+                None => below,
+            };
+            let analyzed = analyzed_toml(
+                previous.as_ref().map(|one| (&repository, one)),
+                &ground.run_image,
+                &below,
+            );
+            let path = run.mounts.layers.join("analyzed.toml");
+            write_new(&path, analyzed.as_bytes(), 0o644).map_err(BuildError::disk)?;
+            work = Work {
+                phase: "resume",
+                image: images.build.clone(),
+                time: deadline.saturating_duration_since(Instant::now()),
+            };
+            ended = run.run(&work, output).await?;
+        } else {
+            extend::forget(self, &app, request).await?;
+        }
         let top: Vec<&str> = source.top.iter().map(String::as_str).collect();
         self.share_downloads(&run.mounts).await;
         failure::explain(&ended, &config.limits, &selection.looks_for, &top)?;
@@ -198,6 +238,7 @@ impl Builder {
                 owner: ground.owner,
                 platform_api: ground.api,
                 run_image: ground.run_image,
+                extended: images.run,
                 previous: previous.map(Arc::new),
                 launcher: ground.launcher,
                 launcher_version: ground.launcher_version,
@@ -265,7 +306,7 @@ impl Builder {
         request: &Request<'_>,
         bundle: &Bundle,
         app: &AppFolder,
-        buildpacks: Option<&Path>,
+        selection: &Selection,
         folder: &Path,
         app_dir: &'static str,
     ) -> Mounts {
@@ -280,7 +321,8 @@ impl Builder {
             layers: path(&app.layers()),
             platform: given("platform"),
             lifecycle: path(&bundle.lifecycle),
-            buildpacks: buildpacks.map(path),
+            buildpacks: selection.folder.as_deref().map(path),
+            extensions: selection.extensions().as_deref().map(path),
             order: given("order.toml"),
             downloads_shared: path(&folders::downloads(&self.config.work_dir)),
             downloads_new: own("downloads"),

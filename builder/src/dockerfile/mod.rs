@@ -5,6 +5,7 @@
 //! are written in ([`rewrite`]) without any line of the person's changing its number in what they are shown.
 
 mod check;
+mod extension;
 mod mount;
 mod remote;
 mod rewrite;
@@ -85,6 +86,8 @@ impl Instruction {
 #[derive(Debug)]
 pub(crate) struct Dockerfile {
     pub(crate) instructions: Vec<Instruction>,
+    /// The user that the first stage begins as, where its image says another one.
+    pub(crate) user: Option<String>,
 }
 
 impl Dockerfile {
@@ -133,7 +136,10 @@ impl Dockerfile {
             );
             return Err(DockerfileError::new(first.line, what));
         }
-        Ok(Self { instructions })
+        Ok(Self {
+            instructions,
+            user: None,
+        })
     }
 }
 

@@ -34,6 +34,9 @@ impl Dockerfile {
                 _ => instruction.arguments.clone(),
             };
             text.push_str(&format!("{} {arguments}\n", instruction.keyword));
+            if let Some(user) = self.user.as_ref().filter(|_| instruction.keyword == "FROM") {
+                text.push_str(&format!("USER {user}\n"));
+            }
             if with_ca && instruction.keyword == "FROM" {
                 for variable in CA_VARIABLES {
                     text.push_str(&format!("ARG {variable}={CA_PATH}\n"));

@@ -23,7 +23,11 @@ use std::collections::BTreeMap;
 
 /// Lets the app's repository read the run image's layers.
 pub(crate) async fn mount(run: &StoredImage, export: &Export, store: &Store) -> Result<(), BuildError> {
-    mount_layers(run, &export.run_image.repository, &export.repository, store).await
+    let from = match export.extended {
+        Some(_) => &export.repository,
+        None => &export.run_image.repository,
+    };
+    mount_layers(run, from, &export.repository, store).await
 }
 
 /// Lets one repository read an image's layers that another one has.
@@ -74,7 +78,10 @@ pub(crate) async fn write(
         platform_api: export.platform_api,
         owner: export.owner,
     };
-    let config = image::config(&run.config, &run.layers, additions);
+    let mut config = image::config(&run.config, &run.layers, additions);
+    if export.extended.is_some() {
+        image::forget_podman(&mut config);
+    }
     let layers = run.layers.iter().chain(added.iter().map(|added| &added.layer));
     let layers: Vec<_> = layers.map(|layer| layer.blob.clone()).collect();
     store_image(store, &export.repository, &config, layers).await
@@ -116,6 +123,10 @@ fn labels(
 ) -> serde_json::Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::from([(REBASABLE.to_owned(), "true".to_owned())]);
     labels.extend(image::buildpack_labels(&plan.metadata.labels));
+    if export.extended.as_ref().is_some_and(|it| !it.rebasable) {
+        // Not for a buildpack to say otherwise.
+        labels.insert(REBASABLE.to_owned(), "false".to_owned());
+    }
     let build = image::build_label(&plan.metadata, &export.launcher_version);
     labels.insert(
         LIFECYCLE_METADATA.to_owned(),
@@ -131,11 +142,11 @@ fn labels(
 }
 
 fn lifecycle(export: &Export, plan: &Plan, run: &StoredImage, made: &[Made]) -> LifecycleMetadata {
-    let (image, mirrors) = (export.run_image.image.clone(), export.run_image.mirrors.clone());
+    let (image, mirrors, top_layer, reference) = below(export, run);
     let mut metadata = LifecycleMetadata {
         run_image: RunImage {
-            top_layer: run.top_layer().to_owned(),
-            reference: export.run_image.pinned(&run.digest),
+            top_layer,
+            reference,
             image: image.clone(),
             mirrors: mirrors.clone(),
         },
@@ -174,6 +185,28 @@ fn lifecycle(export: &Export, plan: &Plan, run: &StoredImage, made: &[Made]) -> 
         }
     }
     metadata
+}
+
+/// What a rebase exchanges: the run image's name and mirrors, its last layer, its name with its digest. Layers that
+/// extensions added are the app's own.
+fn below(export: &Export, run: &StoredImage) -> (String, Vec<String>, String, String) {
+    let own = &export.run_image;
+    let Some(extended) = &export.extended else {
+        let reference = own.pinned(&run.digest);
+        return (
+            own.image.clone(),
+            own.mirrors.clone(),
+            run.top_layer().to_owned(),
+            reference,
+        );
+    };
+    let top_layer = extended.below.checked_sub(1).and_then(|at| run.layers.get(at));
+    let top_layer = top_layer.map_or_else(String::new, |layer| layer.diff_id.clone());
+    let reference = extended.reference.clone();
+    match &extended.other {
+        Some(other) => (other.clone(), Vec::new(), top_layer, reference),
+        None => (own.image.clone(), own.mirrors.clone(), top_layer, reference),
+    }
 }
 
 /// The process types and what each runs, for people. Of several of one name the first counts, as it does for the

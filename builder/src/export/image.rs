@@ -113,6 +113,17 @@ fn is_root(user: &str) -> bool {
     matches!(user.split(':').next().unwrap_or_default(), "" | "0" | "root")
 }
 
+/// Takes away what Podman and our own build wrote into an image that extensions made.
+pub(crate) fn forget_podman(config: &mut Value) {
+    const OF_THE_BUILD: [&str; 3] = ["pvdify.installation", "pvdify.app", "io.buildah.version"];
+    if let Some(labels) = config
+        .pointer_mut("/config/Labels")
+        .and_then(Value::as_object_mut)
+    {
+        labels.retain(|name, _| !OF_THE_BUILD.contains(&name.as_str()));
+    }
+}
+
 /// The history, with one entry that is no empty layer for each of `layers`.
 pub(crate) fn whole_history(config: &Value, layers: usize) -> Vec<Value> {
     let history = config

@@ -17,7 +17,7 @@
 //! - The same files and the same metadata give the same digest, on whatever machine and how many processors.
 //! - An image is given out only when its manifest and all its blobs are in the store.
 
-mod archive;
+pub(crate) mod archive;
 pub(crate) mod beneath;
 mod compress;
 pub(crate) mod finish;
@@ -31,7 +31,7 @@ mod read;
 mod report;
 mod slices;
 mod stored;
-mod walk;
+pub(crate) mod walk;
 mod wanted;
 
 pub use archive::Owner;
@@ -80,6 +80,8 @@ pub struct Export {
     pub platform_api: Api,
     /// What is below the app.
     pub run_image: RunImage,
+    /// What image extensions made of it, if they did.
+    pub extended: Option<Extended>,
     /// The app's image before this one.
     pub previous: Option<Arc<Previous>>,
     /// The launcher's program, on the host.
@@ -109,6 +111,34 @@ pub struct RunImage {
     pub image: String,
     /// Other names of it.
     pub mirrors: Vec<String>,
+}
+
+/// A run image as image extensions left it, in the app's own repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// Of its manifest.
+    pub digest: Digest,
+    /// How many of its layers are those of the image that was extended.
+    pub below: usize,
+    /// That image's name with its digest.
+    pub reference: String,
+    /// Its name, where it is another than the server's own.
+    pub other: Option<String>,
+    /// Whether all that was added is safe on a newer run image.
+    pub rebasable: bool,
+}
+
+impl Extended {
+    /// Reads it from the registry.
+    ///
+    /// # Errors
+    /// [`BuildError::Unavailable`] when it is not there, else as [`StoredImage::read`].
+    pub async fn read(&self, store: &Store, repository: &Repository) -> Result<StoredImage, BuildError> {
+        let image = StoredImage::read(store, repository, &Reference::Digest(self.digest.clone())).await?;
+        image.ok_or_else(|| {
+            BuildError::unavailable("the extended run image is not in the registry any more: push again")
+        })
+    }
 }
 
 impl RunImage {
@@ -180,7 +210,10 @@ pub struct Exported {
 /// the run image is at fault.
 pub async fn export(export: Export, store: &Store, known: &mut Known) -> Result<Exported, BuildError> {
     let export = Arc::new(export);
-    let run = export.run_image.read(store).await?;
+    let run = match &export.extended {
+        Some(extended) => extended.read(store, &export.repository).await?,
+        None => export.run_image.read(store).await?,
+    };
     let cancel = CancelOnDrop::default();
     let started = Instant::now();
     let looking = Arc::clone(&export);

@@ -33,6 +33,41 @@ pub struct LocalImage {
     pub size: u64,
 }
 
+/// An image with its config.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ImageDetails {
+    /// The digest of its config, without `sha256:`.
+    pub id: String,
+    /// What it says of containers.
+    #[serde(default, deserialize_with = "or_default")]
+    pub config: ImageConfig,
+    /// What it is made of.
+    #[serde(default, rename = "RootFS", deserialize_with = "or_default")]
+    pub root_fs: ImageLayers,
+}
+
+/// What an image says of containers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ImageConfig {
+    /// Whom its processes run as: `user`, `user:group`, or nothing for root.
+    #[serde(default)]
+    pub user: String,
+    /// Labels.
+    #[serde(default, deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What an image is made of.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ImageLayers {
+    /// The layers' diffIDs.
+    #[serde(default, deserialize_with = "or_default")]
+    pub layers: Vec<String>,
+}
+
 /// Podman writes `null` for an empty list.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     from: D,
@@ -63,6 +98,15 @@ impl Libpod {
         }
         let path = format!("/libpod/images/{}/json", percent_encode(name));
         Ok(found(self.get::<Image>(&path).await)?.map(|image| image.id))
+    }
+
+    /// An image in Podman's storage and its config.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn image(&self, name: &str) -> Result<Option<ImageDetails>, PodmanError> {
+        let path = format!("/libpod/images/{}/json", percent_encode(name));
+        found(self.get(&path).await)
     }
 
     /// The images that something names or nothing is built on.

@@ -33,7 +33,7 @@ pub use containers::{
 pub use error::PodmanError;
 pub use events::{Event, EventActor};
 pub use frames::{Frame, OutputStream};
-pub use images::LocalImage;
+pub use images::{ImageConfig, ImageDetails, ImageLayers, LocalImage};
 pub use info::{Info, InfoHost, InfoRuntime, InfoSecurity, InfoStore, InfoVersion};
 pub use lines::{json_lines, lines};
 pub use networks::{Network, NetworkSpec};

@@ -6,7 +6,7 @@
 //! which Podman sees to, for nothing is forced.
 
 use crate::engine::INSTALLATION;
-use pvdify_builder::{LOCAL_PREFIX, podman::LocalImage};
+use pvdify_builder::{KEPT_TAGS, LOCAL_PREFIX, podman::LocalImage};
 use pvdify_types::{AppName, InstallationId};
 use std::{
     collections::BTreeSet,
@@ -58,7 +58,7 @@ fn of_image(image: &LocalImage, needs: &Needs<'_>) -> Vec<Removal> {
         return goes.then_some(removal).into_iter().collect();
     }
     let is_unneeded = |name: &&String| match name.strip_prefix(LOCAL_PREFIX) {
-        Some(rest) => bears_label && !is_newest_of_an_app(rest, needs.apps),
+        Some(rest) => bears_label && !is_kept_for_an_app(rest, needs.apps),
         None => !is_needed && is_under(name, needs.registry),
     };
     let unneeded: Vec<&String> = image.names.iter().filter(is_unneeded).collect();
@@ -75,10 +75,11 @@ fn of_image(image: &LocalImage, needs: &Needs<'_>) -> Vec<Removal> {
     unneeded.iter().enumerate().map(removal).collect()
 }
 
-/// `APP:latest`, which the next build of the app takes layers from.
-fn is_newest_of_an_app(rest: &str, apps: &BTreeSet<AppName>) -> bool {
-    rest.strip_suffix(":latest")
-        .and_then(|name| name.parse::<AppName>().ok())
+/// `APP:latest` and the like, which the next build of the app takes layers from.
+fn is_kept_for_an_app(rest: &str, apps: &BTreeSet<AppName>) -> bool {
+    rest.split_once(':')
+        .filter(|(_, tag)| KEPT_TAGS.contains(tag))
+        .and_then(|(name, _)| name.parse::<AppName>().ok())
         .is_some_and(|name| apps.contains(&name))
 }
 
@@ -138,6 +139,8 @@ mod tests {
         let tagged = "127.0.0.1:5000/demo:01a208b2-0000-7000-8000-000000000001";
         let pinned = "127.0.0.1:5000/demo@sha256:00";
         let latest = "localhost/pvdify-build/demo:latest";
+        let extended = "localhost/pvdify-build/demo:extended-run";
+        let extended_of_gone = "localhost/pvdify-build/gone:extended-build";
         let of_gone = "localhost/pvdify-build/gone:latest";
         let left = "localhost/pvdify-build/demo:01a208b2-0000-7000-8000-000000000001";
         let (ours, others) = (Some(OURS), Some(OTHERS));
@@ -177,6 +180,16 @@ mod tests {
             ("nameless of others", image("a", &[], others, 60), vec![]),
             ("nameless of nobody", image("a", &[], None, 60), vec![]),
             ("the newest of an app", image("a", &[latest], ours, 60), vec![]),
+            (
+                "an extended image of an app",
+                image("a", &[extended], ours, 60),
+                vec![],
+            ),
+            (
+                "an extended image of a deleted app",
+                image("a", &[extended_of_gone], ours, 60),
+                gone(&[(extended_of_gone, 7)]),
+            ),
             (
                 "of a deleted app",
                 image("a", &[of_gone], ours, 60),

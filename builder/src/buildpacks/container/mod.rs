@@ -51,6 +51,13 @@ pub(crate) enum Ended {
     Disk(watch::Excess),
 }
 
+impl Ended {
+    /// Whether it ended by itself, with this code.
+    pub(crate) fn has_code(&self, wanted: i64) -> bool {
+        matches!(self, Self::Exited { code, .. } if *code == wanted)
+    }
+}
+
 /// All that a run needs.
 pub(crate) struct Run<'a> {
     pub(crate) podman: &'a Libpod,
@@ -62,23 +69,34 @@ pub(crate) struct Run<'a> {
     pub(crate) held: &'a Held,
 }
 
+/// The lifecycle's work in one container of a build.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Its command.
+    pub(crate) phase: &'static str,
+    /// The image to work in, where it is not the server's own.
+    pub(crate) image: Option<String>,
+    /// How long it may take.
+    pub(crate) time: Duration,
+}
+
 impl Run<'_> {
     /// Runs the lifecycle; its output goes to `output` as it comes.
-    pub(crate) async fn run(&self, output: &mpsc::Sender<String>) -> Result<Ended, BuildError> {
+    pub(crate) async fn run(&self, work: &Work, output: &mpsc::Sender<String>) -> Result<Ended, BuildError> {
         let limits = &self.config.limits;
         let job = Job {
             podman: self.podman,
             config: self.config,
             app: self.app,
             build: self.build,
-            time: limits.timeout,
+            time: work.time,
             writable: self.mounts.writable(),
             disk_bytes: limits.disk_bytes,
             held: self.held,
             image: &self.ground.image,
             owner: self.ground.owner,
         };
-        job.run(|spec| for_build(spec, &self.mounts, self.ground), output)
+        job.run(|spec| for_build(spec, &self.mounts, self.ground, work), output)
             .await
     }
 }

@@ -1,6 +1,6 @@
 //! What a build's containers are made of: what they see, and how little they may.
 
-use super::Job;
+use super::{Job, Work};
 use crate::{
     buildpacks::{
         ground::Ground,
@@ -31,6 +31,8 @@ pub(crate) struct Mounts {
     pub(crate) lifecycle: PathBuf,
     /// Nothing where the image has its own.
     pub(crate) buildpacks: Option<PathBuf>,
+    /// Image extensions, if there are any.
+    pub(crate) extensions: Option<PathBuf>,
     pub(crate) order: PathBuf,
     pub(crate) downloads_shared: PathBuf,
     pub(crate) downloads_new: PathBuf,
@@ -70,14 +72,15 @@ pub(super) fn labels(job: &Job<'_>) -> BTreeMap<String, String> {
 }
 
 /// What makes the container of the build itself.
-pub(super) fn for_build(spec: ContainerSpec, mounts: &Mounts, ground: &Ground) -> ContainerSpec {
+pub(super) fn for_build(spec: ContainerSpec, mounts: &Mounts, ground: &Ground, work: &Work) -> ContainerSpec {
     let programs = programs(ground);
     ContainerSpec {
         env: environment(mounts.app_dir, ground),
         work_dir: Some(mounts.app_dir.to_owned()),
         entrypoint: Some(vec![format!("{programs}/lifecycle")]),
-        command: Some(vec!["create".to_owned()]),
+        command: Some(vec![work.phase.to_owned()]),
         mounts: binds(mounts, programs),
+        image: work.image.clone().unwrap_or(spec.image),
         ..spec
     }
 }
@@ -176,6 +179,9 @@ fn binds(mounts: &Mounts, programs: &str) -> Vec<Mount> {
     if let Some(buildpacks) = &mounts.buildpacks {
         all.push(bind(buildpacks, "/cnb/buildpacks", true));
     }
+    if let Some(extensions) = &mounts.extensions {
+        all.push(bind(extensions, "/cnb/extensions", true));
+    }
     if let Some((ca, apt)) = &mounts.ca {
         all.push(bind(ca, CA_FILE, true));
         all.push(bind(apt, APT_FILE, true));
@@ -206,6 +212,7 @@ mod tests {
             platform: path("platform"),
             lifecycle: path("lifecycle"),
             buildpacks: Some(path("buildpacks")),
+            extensions: Some(path("extensions")),
             order: path("order.toml"),
             downloads_shared: path("shared"),
             downloads_new: path("new"),
@@ -248,7 +255,16 @@ mod tests {
                 image: &ground.image,
                 owner: ground.owner,
             };
-            let spec = for_build(powerless(&job, "name", None), &mounts, &ground);
+            let work = Work {
+                phase: "resume",
+                image: Some("extended".to_owned()),
+                time: Duration::from_secs(1),
+            };
+            let spec = for_build(powerless(&job, "name", None), &mounts, &ground, &work);
+            assert_eq!(
+                (spec.image.as_str(), spec.command.as_deref()),
+                ("extended", Some(&["resume".to_owned()][..]))
+            );
             let writable: Vec<&str> = spec
                 .mounts
                 .iter()

@@ -1,9 +1,10 @@
-//! Buildpacks in an OCI image: copied by the builder's own client, and of their layers only `/cnb/buildpacks` taken.
+//! Buildpacks in an OCI image: copied by the builder's own client, and of their layers only `/cnb/buildpacks` and
+//! `/cnb/extensions` taken.
 
 use super::{Fetcher, MAX_BYTES, TIME};
 use crate::{
     BuildError,
-    buildpacks::{take_out::TakeOut, whole::facts},
+    buildpacks::{extensions::note_order, take_out::TakeOut, whole::facts},
     import::{self, Purpose},
 };
 use oci_spec::image::{ImageConfiguration, ImageManifest};
@@ -12,13 +13,16 @@ use pvdify_registry::{Reference, Repository};
 use pvdify_types::{BuildpackName, Digest, ImageName};
 use serde::Deserialize;
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// What a buildpack's image says of the buildpack that is meant.
 const PACKAGE_LABEL: &str = "io.buildpacks.buildpackage.metadata";
+const EXTENSION_LABEL: &str = "io.buildpacks.extension.metadata";
+const EXTENSION_LAYERS_LABEL: &str = "io.buildpacks.extension.layers";
 
 impl Fetcher<'_> {
     /// The buildpacks of an image, and which of them is meant.
@@ -62,14 +66,16 @@ impl Fetcher<'_> {
         let (_, config) = blob(manifest.config())?;
         let (to, shown) = (to.to_owned(), name.clone());
         let taken = tokio::task::spawn_blocking(move || {
-            let top = meant(&fs::read(config)?)?;
+            let config = fs::read(config)?;
+            let top = meant(&config)?;
             let mut out = TakeOut::new(&to, MAX_BYTES)?;
-            for (media_type, layer) in layers {
+            for (media_type, layer) in &layers {
                 out.archive(
-                    unpacked(&media_type, File::open(layer)?)?,
+                    unpacked(media_type, File::open(layer)?)?,
                     Path::new("cnb/buildpacks"),
                 )?;
             }
+            extensions(&config, &layers, &to)?;
             Ok::<_, io::Error>(top)
         });
         let top = taken
@@ -80,6 +86,32 @@ impl Fetcher<'_> {
     }
 }
 
+/// The image extensions of an image, and their order.
+fn extensions(config: &[u8], layers: &[(String, PathBuf)], to: &Path) -> io::Result<()> {
+    let labels = labels(config)?;
+    if !labels.contains_key(EXTENSION_LAYERS_LABEL) && !labels.contains_key(EXTENSION_LABEL) {
+        return Ok(());
+    }
+    let mut out = TakeOut::new(&to.join("extensions"), MAX_BYTES)?;
+    for (media_type, layer) in layers {
+        out.archive(
+            unpacked(media_type, File::open(layer)?)?,
+            Path::new("cnb/extensions"),
+        )?;
+    }
+    let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    note_order(&labels.collect(), to)
+}
+
+fn labels(config: &[u8]) -> io::Result<HashMap<String, String>> {
+    let config: ImageConfiguration = serde_json::from_slice(config)?;
+    let labels = config
+        .config()
+        .as_ref()
+        .and_then(|config| config.labels().clone());
+    Ok(labels.unwrap_or_default())
+}
+
 /// Which buildpack of an image is meant, by its label.
 fn meant(config: &[u8]) -> io::Result<Option<(BuildpackId, BuildpackVersion)>> {
     #[derive(Deserialize)]
@@ -87,12 +119,7 @@ fn meant(config: &[u8]) -> io::Result<Option<(BuildpackId, BuildpackVersion)>> {
         id: BuildpackId,
         version: BuildpackVersion,
     }
-    let config: ImageConfiguration = serde_json::from_slice(config)?;
-    let labels = config
-        .config()
-        .as_ref()
-        .and_then(|config| config.labels().clone());
-    let labels = labels.unwrap_or_default();
+    let labels = labels(config)?;
     if labels.contains_key(facts::LABEL) {
         return Err(io::Error::other(
             "it is a whole builder, which stands alone: set it as the app's first buildpack, and behind it none but its own",
@@ -100,6 +127,7 @@ fn meant(config: &[u8]) -> io::Result<Option<(BuildpackId, BuildpackVersion)>> {
     }
     let package = labels
         .get(PACKAGE_LABEL)
+        .or_else(|| labels.get(EXTENSION_LABEL))
         .map(|json| serde_json::from_str::<Package>(json));
     Ok(package.transpose()?.map(|package| (package.id, package.version)))
 }

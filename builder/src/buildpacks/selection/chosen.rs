@@ -23,10 +23,16 @@ pub(super) struct Chosen<'a> {
 
 impl Chosen<'_> {
     pub(super) fn all(&mut self, buildpacks: &[ProjectBuildpack]) -> Result<Vec<OrderElement>, BuildError> {
-        buildpacks.iter().map(|one| self.of_project(one)).collect()
+        let named = buildpacks.iter().map(|one| self.of_project(one));
+        Ok(named
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
-    fn of_project(&mut self, buildpack: &ProjectBuildpack) -> Result<OrderElement, BuildError> {
+    /// Nothing for a source of image extensions alone.
+    fn of_project(&mut self, buildpack: &ProjectBuildpack) -> Result<Option<OrderElement>, BuildError> {
         match (&buildpack.source, &buildpack.id) {
             (ProjectSource::Known { version }, Some(id)) => {
                 let name = match version {
@@ -42,11 +48,12 @@ impl Chosen<'_> {
             (ProjectSource::Uri(uri), _) => self.named(&uri.parse().map_err(|error| {
                 BuildError::Refused(format!("project.toml: the buildpack {uri}: {error}"))
             })?),
-            (ProjectSource::Inline(script), id) => self.inline(script, id.as_ref()),
+            (ProjectSource::Inline(script), id) => self.inline(script, id.as_ref()).map(Some),
         }
     }
 
-    pub(super) fn named(&mut self, name: &BuildpackName) -> Result<OrderElement, BuildError> {
+    /// As [`Chosen::of_project`].
+    pub(super) fn named(&mut self, name: &BuildpackName) -> Result<Option<OrderElement>, BuildError> {
         if let Some(one) = self.came.get(name.as_str()) {
             return Ok(one.element.clone());
         }
@@ -68,7 +75,8 @@ impl Chosen<'_> {
                 self.listed()
             )));
         };
-        Ok(element(one.descriptor.id.clone(), one.descriptor.version.clone()))
+        let element = element(one.descriptor.id.clone(), one.descriptor.version.clone());
+        Ok(Some(element))
     }
 
     fn inline(

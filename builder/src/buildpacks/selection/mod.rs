@@ -12,6 +12,7 @@ pub(crate) use gather::gather;
 use super::{
     adopt::{self, Adopted},
     bundle::Bundle,
+    extensions,
     failure::LooksFor,
 };
 use crate::{BuildError, choose::Wanted};
@@ -19,8 +20,9 @@ use chosen::Chosen;
 use ours::{folder_of, found, link, looked_for};
 use pvdify_cnb::{
     group::{Order, OrderElement, OrderGroup},
-    project::{Project, ProjectBuildpack},
+    project::{Project, ProjectBuildpack, ProjectSource},
 };
+use pvdify_types::BuildpackName;
 use std::{
     collections::BTreeMap,
     io,
@@ -73,16 +75,13 @@ pub(crate) fn select(
     };
     let pre = chosen.all(&project.pre)?;
     let post = chosen.all(&project.post)?;
-    let groups = match wanted {
-        Wanted::Detected => bundle
-            .order
-            .order
-            .iter()
-            .map(|group| group.group.clone())
-            .collect(),
+    let detected = || bundle.order.order.iter().map(|group| group.group.clone());
+    let groups: Vec<Vec<OrderElement>> = match wanted {
+        Wanted::Detected => detected().collect(),
         Wanted::Named(names) => {
             let named = names.iter().map(|name| chosen.named(name));
-            let mut group = named.collect::<Result<Vec<_>, _>>()?;
+            let named = named.collect::<Result<Vec<_>, _>>()?;
+            let mut group: Vec<OrderElement> = named.into_iter().flatten().collect();
             // A Procfile counts with whatever buildpacks; classic ones see to it themselves.
             if came.values().all(|one| one.classic.is_none()) {
                 group.extend(chosen.procfile(&group));
@@ -91,12 +90,18 @@ pub(crate) fn select(
         }
         Wanted::Project(buildpacks) => vec![chosen.all(buildpacks)?],
     };
+    // Image extensions alone are for whatever buildpacks are detected.
+    let is_of_extensions = !came.is_empty() && came.values().all(|one| one.element.is_none());
+    let groups = match &groups[..] {
+        [group] if is_of_extensions && group.iter().all(|one| one.optional) => detected().collect(),
+        _ => groups,
+    };
     let around = |group: Vec<OrderElement>| OrderGroup {
         group: [pre.clone(), group, post.clone()].concat(),
     };
     let order = Order {
         order: groups.into_iter().map(around).collect(),
-        ..Order::default()
+        order_extensions: extensions::combined(named(wanted, project), came),
     };
     finish(came, &order).map_err(BuildError::disk)?;
     let mut looks_for = looked_for(order.order.iter().flat_map(|group| &group.group), &ours);
@@ -139,6 +144,21 @@ fn as_it_says(name: String) -> LooksFor {
     }
 }
 
+/// All that was named, in order: of a source the name it came by.
+fn named<'a>(wanted: &'a Wanted, project: &'a Project) -> impl Iterator<Item = &'a str> {
+    let (names, of_project): (&[BuildpackName], &[ProjectBuildpack]) = match wanted {
+        Wanted::Detected => (&[], &[]),
+        Wanted::Named(names) => (names, &[]),
+        Wanted::Project(buildpacks) => (&[], buildpacks),
+    };
+    let of_project = project.pre.iter().chain(of_project).chain(&project.post);
+    let uris = of_project.filter_map(|one| match &one.source {
+        ProjectSource::Uri(uri) => Some(uri.as_str()),
+        _ => None,
+    });
+    names.iter().map(BuildpackName::as_str).chain(uris)
+}
+
 /// Tells each classic buildpack what it has to know of the others.
 fn finish(came: &Came, order: &Order) -> io::Result<()> {
     let elements = || order.order.iter().flat_map(|group| &group.group);
@@ -150,11 +170,12 @@ fn finish(came: &Came, order: &Order) -> io::Result<()> {
         .unwrap_or(0);
     let is_classic = |element: &&OrderElement| {
         let mut classic = came.values().filter(|one| one.classic.is_some());
-        classic.any(|one| one.element.id == element.id)
+        classic.any(|one| one.element.as_ref().is_some_and(|own| own.id == element.id))
     };
     let last = elements().rfind(is_classic);
     for (name, one) in came {
-        let is_last = last.is_some_and(|last| last.id == one.element.id);
+        let own = one.element.as_ref().map(|own| &own.id);
+        let is_last = last.is_some_and(|last| Some(&last.id) == own);
         adopt::finish(one, name, count == 1, is_last)?;
     }
     Ok(())

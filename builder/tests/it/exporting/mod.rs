@@ -66,6 +66,7 @@ impl App {
                 image: "127.0.0.1:5000/pvdify/run:trixie".to_owned(),
                 mirrors: vec![],
             },
+            extended: None,
             previous: None,
             launcher: path("launcher"),
             launcher_version: "0.1.0".to_owned(),
