@@ -14,6 +14,7 @@ mod config_release;
 mod dashboard;
 mod deploy_image;
 mod domains;
+mod extensions;
 mod failed_push;
 mod full_disk;
 mod garbage;

@@ -8,6 +8,7 @@ use super::{
 };
 use pvdify_cnb::{
     api::Api,
+    extension,
     id::ProcessName,
     image::{BUILD_METADATA, BuildLabel, LIFECYCLE_METADATA, LauncherLabel, PROJECT_METADATA, ProcessLabel},
     launch::{BuildMetadata, Label},
@@ -94,7 +95,8 @@ pub(crate) fn config(run: &Value, run_layers: &[Layer], additions: Additions<'_>
     running.insert("Entrypoint".to_owned(), json!([entrypoint]));
     running.remove("Cmd");
     running.insert("WorkingDir".to_owned(), additions.app_dir.into());
-    if is_root(running.get("User").and_then(Value::as_str).unwrap_or_default()) {
+    // A run image's user has to be another than root (platform.md, "Run Image").
+    if extension::is_root(running.get("User").and_then(Value::as_str).unwrap_or_default()) {
         let Owner { uid, gid } = additions.owner;
         running.insert("User".to_owned(), format!("{uid}:{gid}").into());
     }
@@ -106,11 +108,6 @@ pub(crate) fn config(run: &Value, run_layers: &[Layer], additions: Additions<'_>
             .map(|(key, value)| (key, value.into())),
     );
     config.into()
-}
-
-/// Whether an image's user is none but root; a run image's has to be another (platform.md, "Run Image").
-fn is_root(user: &str) -> bool {
-    matches!(user.split(':').next().unwrap_or_default(), "" | "0" | "root")
 }
 
 /// Takes away what Podman and our own build wrote into an image that extensions made.

@@ -171,7 +171,11 @@ impl Extender<'_> {
         for step in steps {
             self.apply(step, &mut applied, &tag).await?;
         }
-        if image == Image::Run && is_root(&applied.now.config.user) {
+        // Of an image that is only named, the export sees to it.
+        let ends_as_named = steps
+            .last()
+            .is_some_and(|step| matches!(step.written.begins, Begins::Other { extends: false, .. }));
+        if image == Image::Run && !ends_as_named && is_root(&applied.now.config.user) {
             self.builder.remove_tag(&tag).await;
             return Err(match steps.last() {
                 Some(last) => last.written.refused(
