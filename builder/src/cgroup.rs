@@ -1,4 +1,5 @@
-//! The control group of one build: every process that its RUN steps start, and no other.
+//! The control group of one build: every process that its RUN steps start, and no other. A build that has several
+//! containers or RUN steps of several Dockerfiles has a group for each, so that the end of one is not the next one's.
 //!
 //! Podman does not stop a RUN step when its client goes, so a build that is cancelled, timed out or left
 //! behind by a killed server is ended here. The group also caps the number of processes, for which the build
@@ -9,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -25,10 +27,12 @@ pub(crate) fn prefix(installation: &InstallationId) -> String {
 }
 
 impl Cgroup {
-    /// The group of a build, or `None` without the right to make one.
+    /// A new group of a build, or `None` without the right to make one.
     pub(crate) fn of(installation: &InstallationId, build: &BuildId) -> Option<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         rustix::process::geteuid().is_root().then(|| Self {
-            path: format!("{}/{build}", prefix(installation)),
+            path: format!("{}/{build}-{count}", prefix(installation)),
         })
     }
 

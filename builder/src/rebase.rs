@@ -125,7 +125,9 @@ fn check(app: &StoredImage, base: &StoredImage) -> Result<(), String> {
         return Err("it was built by a platform that is too old".to_owned());
     }
     if app.label(REBASABLE) == Some("false") {
-        return Err("it says of itself that it can't be rebased".to_owned());
+        return Err(
+            "it says of itself that it can't be rebased, as apps on an extended run image do".to_owned(),
+        );
     }
     for part in ["os", "architecture", "variant"] {
         let (own, new) = (app.platform(part), base.platform(part));

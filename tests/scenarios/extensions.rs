@@ -147,14 +147,17 @@ async fn image_extensions_change_what_an_app_is_built_in_and_runs_on_and_not_twi
     assert!(!said.contains("STEP "), "{said}");
     assert_eq!(platform.get(&app, "/").await, (200, first.clone()), "{said}");
 
-    // One of them changed: the other image stays.
-    pusher.commit(|dir| {
-        program(
-            &dir.join("cnb/greet/bin/generate"),
-            &GREET.replace("Hello from", "Bye to"),
-        )
-    });
+    // One of them changed, and names another image to run on: the other one's stays.
+    let other = GREET
+        .replace("Hello from", "Bye to")
+        .replace("ARG base_image\nFROM ${base_image}", "FROM pvdify/run:trixie")
+        .replace("USER ${user_id}:${group_id}", "USER 10001");
+    pusher.commit(|dir| program(&dir.join("cnb/greet/bin/generate"), &other));
     let said = pusher.push().await.ok();
+    assert!(
+        said.contains("me/greet 1: run.Dockerfile, on pvdify/run:trixie instead"),
+        "{said}"
+    );
     assert!(
         said.contains("me/tool 1: build.Dockerfile is unchanged"),
         "{said}"

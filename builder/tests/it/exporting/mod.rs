@@ -12,7 +12,7 @@ use futures_util::stream;
 use pvdify_builder::{
     BuildError,
     analyze::{Previous, analyze},
-    export::{Compression, Export, Exported, How, Known, Limits, Owner, RunImage, export},
+    export::{Compression, Export, Exported, Extended, How, Known, Limits, Owner, RunImage, export},
 };
 use pvdify_registry::{Reference, Repository, Store};
 use pvdify_types::Digest;
@@ -341,11 +341,21 @@ pub(crate) fn run_config() -> Value {
 }
 
 /// Puts a run image with these layers into the registry; gives its digest.
-pub(crate) async fn put_run_image(store: &Store, tag: &str, mut config: Value, layers: &[&str]) -> Digest {
-    let run = repository("pvdify/run");
+pub(crate) async fn put_run_image(store: &Store, tag: &str, config: Value, layers: &[&str]) -> Digest {
+    put_image(store, &repository("pvdify/run"), tag, config, layers).await
+}
+
+/// An image of layers with one file each.
+pub(crate) async fn put_image(
+    store: &Store,
+    run: &Repository,
+    tag: &str,
+    mut config: Value,
+    layers: &[&str],
+) -> Digest {
     let put = async |bytes: Vec<u8>| {
         store
-            .write_blob(&run, None, stream::iter([Ok(Bytes::from(bytes))]))
+            .write_blob(run, None, stream::iter([Ok(Bytes::from(bytes))]))
             .await
     };
     let (mut diff_ids, mut descriptors) = (Vec::new(), Vec::new());
@@ -376,7 +386,7 @@ pub(crate) async fn put_run_image(store: &Store, tag: &str, mut config: Value, l
     let reference = Reference::Tag(tag.parse().unwrap());
     let bytes = manifest.to_string().into_bytes();
     store
-        .put_manifest(&run, &reference, Some(media_type), bytes)
+        .put_manifest(run, &reference, Some(media_type), bytes)
         .await
         .unwrap()
 }

@@ -83,6 +83,56 @@ async fn the_run_images_layers_are_others_and_the_apps_the_same() {
     assert_eq!(again.unwrap(), after);
 }
 
+/// An app on a run image to which an image extension added a layer.
+async fn extended(rebasable: bool) -> (App, Image) {
+    let mut app = App::new().await;
+    app.layer("ant", "launch", "a");
+    // A buildpack has no say in it.
+    app.metadata("[[labels]]\nkey = 'io.buildpacks.rebasable'\nvalue = 'true'");
+    let mut config = run_config();
+    config["config"]["User"] = "7:8".into();
+    config["config"]["Labels"]["pvdify.app"] = "demo".into();
+    let layers = ["base", "tools", "added"];
+    let digest = put_image(&app.store, &app.export.repository, "x", config, &layers).await;
+    app.export.extended = Some(Extended {
+        digest,
+        below: 2,
+        reference: "127.0.0.1:5000/pvdify/run@sha256:00".to_owned(),
+        other: None,
+        rebasable,
+    });
+    let image = app.exported().await;
+    (app, image)
+}
+
+#[tokio::test]
+async fn what_an_image_extension_added_stays_on_a_newer_run_image() {
+    let (app, before) = extended(true).await;
+    assert_eq!(before.config["config"]["User"], "7:8");
+    assert_eq!(before.config["config"]["Labels"]["pvdify.app"], Value::Null);
+    let diff_ids = |config: &Value| config["rootfs"]["diff_ids"].as_array().unwrap().clone();
+    let old = diff_ids(&before.config);
+    assert_eq!(before.label(LIFECYCLE)["runImage"]["topLayer"], old[1]);
+    let layers = ["base, patched", "tools, patched", "more"];
+    put_run_image(&app.store, "trixie", run_config(), &layers).await;
+    let run = &app.export.run_image;
+    let after = rebase(&app.store, &app.export.repository, before.digest(), run).await;
+    let (_, config, _) = read(&app.store, &app.export.repository, &after.unwrap()).await;
+    let new = diff_ids(&config);
+    assert_eq!((new.len(), &new[3..]), (old.len() + 1, &old[2..]));
+    assert_eq!(config["config"]["User"], "7:8");
+}
+
+#[tokio::test]
+async fn an_app_whose_image_extensions_do_not_promise_it_is_left_alone() {
+    let (app, before) = extended(false).await;
+    assert_eq!(before.label("io.buildpacks.rebasable"), false);
+    put_run_image(&app.store, "trixie", run_config(), &["other"]).await;
+    let run = &app.export.run_image;
+    let refused = rebase(&app.store, &app.export.repository, before.digest(), run).await;
+    insta::assert_snapshot!(refused.unwrap_err(), @"demo can't be put on 127.0.0.1:5000/pvdify/run:trixie: it says of itself that it can't be rebased, as apps on an extended run image do. Deploy it again instead");
+}
+
 #[tokio::test]
 async fn labels_that_the_new_run_image_lacks_go() {
     let (app, _, after) = rebased(|config| {
