@@ -83,12 +83,12 @@ fn exited(
             "{buildpack} could not look at the source: {message}{}",
             last(tail)
         )),
-        51 if message.contains(OUT_OF_MEMORY) => BuildError::Refused(format!(
+        51 | 91 if message.contains(OUT_OF_MEMORY) => BuildError::Refused(format!(
             "{message}: a build may use {} MiB{}",
             limits.memory_bytes / MIB,
             last(tail)
         )),
-        51 if message.contains(buildpack) => BuildError::Refused(format!("{message}{}", last(tail))),
+        51 | 91 if message.contains(buildpack) => BuildError::Refused(format!("{message}{}", last(tail))),
         51 => BuildError::Refused(format!("{buildpack} failed: {message}{}", last(tail))),
         // SIGKILL: by the kernel, for memory, as nobody else sends it to a build that goes on.
         137 => BuildError::Refused(format!(
@@ -98,6 +98,10 @@ fn exited(
         )),
         12 | 22..=29 => BuildError::Refused(format!("detection failed: {message}")),
         50 | 52..=59 => BuildError::Refused(format!("{buildpack}: {message}")),
+        91..=99 => BuildError::Refused(format!(
+            "the image extensions can't be run: {message}{}",
+            last(tail)
+        )),
         _ if message.is_empty() => {
             BuildError::unavailable(format!("the build ended with code {code}{}", last(tail)))
         }
@@ -169,6 +173,13 @@ mod tests {
         ");
         let failure = r#"{"phase":"build","code":51,"buildpack":"a/b@1","message":"bin/build of a/b@1 failed: killed (signal 9), as when memory runs out"}"#;
         insta::assert_snapshot!(told(51, failure, &[]), @"bin/build of a/b@1 failed: killed (signal 9), as when memory runs out: a build may use 2048 MiB");
+        let failure = r#"{"phase":"generate","code":91,"buildpack":"a/b@1","message":"bin/generate of a/b@1 failed: exit status 2"}"#;
+        insta::assert_snapshot!(told(91, failure, &["no plan"]), @r"
+        bin/generate of a/b@1 failed: exit status 2
+        Its last output:
+          no plan
+        ");
+        insta::assert_snapshot!(told(92, r#"{"message":"group.toml is missing"}"#, &[]), @"the image extensions can't be run: group.toml is missing");
         insta::assert_snapshot!(told(137, "", &[]), @"the build needed more than 2048 MiB of memory and was killed");
         insta::assert_snapshot!(told(127, "", &["sh: not found"]), @r"
         the build ended with code 127

@@ -9,28 +9,25 @@
 //! - An app does not run as root on an extended image.
 //! - The same Dockerfiles, arguments and files on the same image are not run again, unless one asks for it by build_id.
 
+mod apply;
 mod context;
 mod generated;
 mod kept;
 
-use super::{folders::AppFolder, owned::CNB, turns::Held};
+use super::{folders::AppFolder, turns::Held};
 use crate::{
     BuildError, Builder, EXTENDED_BUILD, EXTENDED_RUN, LOCAL_PREFIX, Request,
-    by_dockerfile::Input,
-    dockerfile::Dockerfile,
     export::{Extended, StoredImage},
     podman::ImageDetails,
     say,
     source::Source,
     stack::RUN_IMAGE,
 };
+use apply::Applied;
 use context::Context;
 use generated::Written;
 use kept::{Kept, Made, MadeRun};
-use pvdify_cnb::{
-    extension::{Begins, Image, counting, is_root, user_and_group},
-    image::REBASABLE,
-};
+use pvdify_cnb::extension::{Begins, Image, counting, is_root};
 use pvdify_registry::{Reference, Repository};
 use pvdify_types::Digest;
 use sha2::{Digest as _, Sha256};
@@ -211,80 +208,6 @@ impl Extender<'_> {
         }))
     }
 
-    /// Puts one extension's Dockerfile on an image.
-    async fn apply(&self, step: &Step, applied: &mut Applied, tag: &str) -> Result<(), BuildError> {
-        let (written, began) = (&step.written, Instant::now());
-        let (extension, file) = (&written.extension, written.image.dockerfile());
-        match &written.begins {
-            Begins::Given => {
-                self.say(&format!("       {extension}: {file}")).await;
-                self.make(step, &written.dockerfile, applied, tag).await?;
-            }
-            Begins::Other { image, extends } => {
-                self.say(&format!("       {extension}: {file}, on {image} instead"))
-                    .await;
-                self.make(step, &written.dockerfile.only_from(), applied, tag)
-                    .await?;
-                applied.below = applied.now.root_fs.layers.len();
-                if *extends {
-                    self.make(step, &written.dockerfile.on_given(), applied, tag)
-                        .await?;
-                }
-            }
-        }
-        let only_switches = matches!(written.begins, Begins::Other { extends: false, .. });
-        let label = applied.now.config.labels.get(REBASABLE).map(String::as_str);
-        applied.rebasable &= only_switches || written.dockerfile.labels_rebasable() && label == Some("true");
-        let seconds = began.elapsed().as_secs_f64();
-        self.say(&format!("       {extension} took {seconds:.1} s")).await;
-        Ok(())
-    }
-
-    async fn make(
-        &self,
-        step: &Step,
-        dockerfile: &Dockerfile,
-        applied: &mut Applied,
-        tag: &str,
-    ) -> Result<(), BuildError> {
-        let written = &step.written;
-        let own = applied.is_own.then(|| format!("{}:{}", CNB.uid, CNB.gid));
-        let own = own.filter(|_| applied.now.config.user.is_empty() && dockerfile.declares("base_image"));
-        let user = own.as_ref().unwrap_or(&applied.now.config.user);
-        let mut args = written.args.clone();
-        let (user_id, group_id) = user_and_group(user);
-        let given = [
-            ("base_image", applied.now.id.clone()),
-            ("build_id", self.request.build.to_string()),
-            ("user_id", user_id),
-            ("group_id", group_id),
-        ];
-        let declared = given.into_iter().filter(|(name, _)| dockerfile.declares(name));
-        args.extend(declared.map(|(name, value)| (name.to_owned(), value)));
-        let dockerfile = Dockerfile {
-            instructions: dockerfile.instructions.clone(),
-            user: own,
-        };
-        let input = Input {
-            app: self.request.app,
-            build: self.request.build,
-            source: &step.context.tar,
-            dockerfile: &dockerfile,
-            args: &args,
-            deadline: self.deadline,
-            folder: &self.held.folder,
-            tag,
-        };
-        match self.builder.make(&input, self.output).await {
-            Err(BuildError::Refused(text)) => return Err(written.refused(text)),
-            made => made?,
-        }
-        let lost = || BuildError::unavailable("Podman lost an extended image: push again");
-        applied.now = self.builder.podman.image(tag).await?.ok_or_else(lost)?;
-        applied.is_own = false;
-        Ok(())
-    }
-
     /// The image that is extended.
     async fn base_image(&self, image: Image) -> Result<ImageDetails, BuildError> {
         let name = match image {
@@ -396,17 +319,6 @@ pub(crate) async fn forget(
         }
     }
     Ok(())
-}
-
-/// How far an image is extended.
-struct Applied {
-    now: ImageDetails,
-    /// Whether it is the server's own still. That one is root's in Podman's storage, so that people can install
-    /// packages on it in a Dockerfile; to extensions it is what builds and apps see of it.
-    is_own: bool,
-    /// How many layers it began with.
-    below: usize,
-    rebasable: bool,
 }
 
 fn kind(image: Image) -> &'static str {

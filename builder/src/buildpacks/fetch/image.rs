@@ -164,4 +164,30 @@ mod tests {
         let builder = meant(&config(&serde_json::json!({facts::LABEL: "{}"}))).unwrap_err();
         assert!(builder.to_string().contains("whole builder"), "{builder}");
     }
+
+    #[test]
+    fn image_extensions_are_taken_out_with_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, text) in [("cnb/extensions/a_x/1/extension.toml", "x"), ("etc/passwd", "p")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+        }
+        let layer = dir.path().join("layer.tar");
+        fs::write(&layer, archive.into_inner().unwrap()).unwrap();
+        let layers = [("application/vnd.oci.image.layer.v1.tar".to_owned(), layer)];
+        let plain = dir.path().join("plain");
+        extensions(&config(&serde_json::json!({})), &layers, &plain).unwrap();
+        assert!(!plain.exists());
+        let order = r#"[{"group":[{"id":"a/x","version":"1"}]}]"#;
+        let labels = serde_json::json!({EXTENSION_LAYERS_LABEL: "{}", "io.buildpacks.buildpack.order-extensions": order});
+        let to = dir.path().join("to");
+        extensions(&config(&labels), &layers, &to).unwrap();
+        assert!(to.join("extensions/a_x/1/extension.toml").is_file() && !to.join("etc").exists());
+        assert!(fs::read_to_string(to.join("order.toml")).unwrap().contains("a/x"));
+        let label = serde_json::json!({EXTENSION_LABEL: r#"{"id":"a/x","version":"1"}"#});
+        assert_eq!(meant(&config(&label)).unwrap().unwrap().0.as_str(), "a/x");
+    }
 }

@@ -105,7 +105,8 @@ pub(crate) fn select(
     };
     finish(came, &order).map_err(BuildError::disk)?;
     let mut looks_for = looked_for(order.order.iter().flat_map(|group| &group.group), &ours);
-    looks_for.extend(came.keys().cloned().map(as_it_says));
+    let buildpacks = came.iter().filter(|(_, one)| one.element.is_some());
+    looks_for.extend(buildpacks.map(|(name, _)| as_it_says(name.clone())));
     // All of ours are there besides: composites and projects may refer to them.
     for one in &ours {
         link(&one.folder, &own.join(folder_of(&one.descriptor))).map_err(BuildError::disk)?;
@@ -260,6 +261,42 @@ mod tests {
         };
         insta::assert_snapshot!(error("pvdify/cobol"), @"the buildpack pvdify/cobol is not on this server; there are: pvdify/go, pvdify/nodejs");
         insta::assert_snapshot!(error("pvdify/go@9"), @"the buildpack pvdify/go@9 is not on this server; there are: pvdify/go, pvdify/nodejs");
+    }
+
+    #[test]
+    fn image_extensions_stand_before_what_is_named_or_else_before_what_is_detected() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        let folder = dir.path().join("tree");
+        fs::create_dir(&folder).unwrap();
+        let text = "api = '0.10'\n[extension]\nid = 'a/x'\nversion = '1'\n";
+        fs::write(folder.join("extension.toml"), text).unwrap();
+        let tree = Tree {
+            name: "https://h/x.git".parse().unwrap(),
+            folder,
+            what: "abc".to_owned(),
+            top: None,
+        };
+        let came = Came::from([("https://h/x.git".to_owned(), adopt::adopt(&tree, &own).unwrap())]);
+        for (names, expected) in [
+            (
+                &["https://h/x.git"][..],
+                vec![vec!["pvdify/nodejs"], vec!["pvdify/go"]],
+            ),
+            (&["pvdify/go", "https://h/x.git"], vec![vec!["pvdify/go"]]),
+        ] {
+            let wanted = Wanted::Named(names.iter().map(|name| name.parse().unwrap()).collect());
+            let selection = select(&bundle(dir.path()), &wanted, &Project::default(), &came, &own).unwrap();
+            assert_eq!(ids(&selection), expected);
+            let extensions = &selection.order.order_extensions;
+            assert_eq!(extensions[0].group[0].id.as_str(), "a/x");
+            assert!(
+                selection
+                    .looks_for
+                    .iter()
+                    .all(|one| one.name != "https://h/x.git")
+            );
+        }
     }
 
     #[test]

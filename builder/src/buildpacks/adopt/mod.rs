@@ -4,25 +4,26 @@
 //! The folder is somebody else's: what is read of it is read beneath it, through no link, and what is written is
 //! written beside it. A whole folder is moved by its name; nothing in it is opened for that.
 
-use super::{extensions, owned::write_new};
+mod classic;
+mod look;
+
+pub(crate) use classic::finish;
+
+use super::extensions;
 use crate::{BuildError, export::beneath::Beneath};
+use classic::{own_id, short, wrap};
+use look::{look, only_folder, outermost};
 use pvdify_cnb::{
     descriptor::{Descriptor, Kind},
-    group::{OrderElement, OrderGroup},
+    group::{Order, OrderElement, OrderGroup},
     id::{BuildpackId, BuildpackVersion},
 };
 use pvdify_types::BuildpackName;
-use sha2::{Digest as _, Sha256};
 use std::{
-    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// The largest buildpack.toml.
-const MAX_TOML: u64 = 1 << 20;
-/// How deep a buildpack.toml is looked for.
-const DEEPEST: usize = 3;
 /// The most buildpacks in one place; the largest of the public ones have some dozens.
 const MOST: usize = 200;
 /// The IDs that only ours have: what they leave in their caches is trusted more.
@@ -148,7 +149,10 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
         (None, _) => None,
     };
     Ok(Adopted {
-        shown: shown(tree, &described(element.as_ref(), &groups)),
+        shown: shown(
+            tree,
+            &described(order.filter(|_| is_set), element.as_ref(), &groups),
+        ),
         element,
         extensions: groups,
         classic: None,
@@ -156,12 +160,17 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
 }
 
 /// What of a source takes part.
-fn described(element: Option<&OrderElement>, extensions: &[OrderGroup]) -> String {
+fn described(set: Option<Order>, element: Option<&OrderElement>, extensions: &[OrderGroup]) -> String {
     let text = |one: &OrderElement| match &one.version {
         Some(version) => format!("{} {version}", one.id),
         None => one.id.to_string(),
     };
-    let mut names: Vec<String> = element.map(text).into_iter().collect();
+    let first = match set.map(|set| set.order.len()) {
+        Some(1) => Some("1 group in its order.toml".to_owned()),
+        Some(groups) => Some(format!("{groups} groups in its order.toml")),
+        None => element.map(text),
+    };
+    let mut names: Vec<String> = first.into_iter().collect();
     for one in extensions.iter().flat_map(|group| &group.group) {
         let name = format!("image extension {}", text(one));
         if !names.contains(&name) {
@@ -169,146 +178,6 @@ fn described(element: Option<&OrderElement>, extensions: &[OrderGroup]) -> Strin
         }
     }
     names.join(", ")
-}
-
-/// The folder itself or, as archives often have it, the only thing in it.
-fn only_folder(folder: &Path) -> io::Result<PathBuf> {
-    let beneath = Beneath::open(folder)?;
-    let names: Vec<OsString> = beneath.names()?;
-    match &names[..] {
-        [one] if beneath.has_folder(one) && one != "bin" => Ok(folder.join(one)),
-        _ => Ok(folder.to_owned()),
-    }
-}
-
-/// Every buildpack.toml and extension.toml that is one; `wrong` is why the first that is none is none.
-fn look(
-    folder: &Beneath,
-    path: &Path,
-    depth: usize,
-    found: &mut Vec<(PathBuf, Descriptor)>,
-    wrong: &mut Option<String>,
-) -> io::Result<()> {
-    if found.len() >= MOST {
-        return Err(io::Error::other(format!("it holds more than {MOST} buildpacks")));
-    }
-    for (name, kind) in [
-        ("buildpack.toml", Kind::Buildpack),
-        ("extension.toml", Kind::Extension),
-    ] {
-        let Some(text) = folder.text_if_there(Path::new(name), MAX_TOML)? else {
-            continue;
-        };
-        match Descriptor::parse(&text) {
-            Ok(one) if one.kind == kind => found.push((path.to_owned(), one)),
-            Ok(_) => {}
-            Err(error) => {
-                wrong.get_or_insert_with(|| format!("{}: {error}", path.join(name).display()));
-            }
-        }
-    }
-    if depth == DEEPEST {
-        return Ok(());
-    }
-    for name in folder.names()? {
-        let is_hidden = name.to_string_lossy().starts_with('.');
-        if !is_hidden && folder.has_folder(&name) {
-            look(
-                &folder.folder(Path::new(&name))?,
-                &path.join(&name),
-                depth + 1,
-                found,
-                wrong,
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// The only one, or the only one that no other consists of.
-fn outermost(found: &[(PathBuf, Descriptor)]) -> Option<&(PathBuf, Descriptor)> {
-    let is_part = |id: &BuildpackId| {
-        let orders = found.iter().flat_map(|(_, one)| &one.order);
-        orders.flat_map(|group| &group.group).any(|part| part.id == *id)
-    };
-    let mut outer = found.iter().filter(|(_, one)| !is_part(&one.id));
-    let first = outer.next()?;
-    outer.next().is_none().then_some(first)
-}
-
-/// A classic buildpack, wrapped.
-fn wrap(tree: &Tree, root: &Path, own: &Path) -> io::Result<Adopted> {
-    let id = own_id("classic", &tree.name);
-    let version = short(&tree.what);
-    let folder = own.join(id.replace('/', "_")).join(&version);
-    fs::create_dir_all(folder.join("bin"))?;
-    fs::rename(root, folder.join("classic"))?;
-    let toml = format!("api = \"0.8\"\n\n[buildpack]\nid = \"{id}\"\nversion = \"{version}\"\n");
-    write_new(&folder.join("buildpack.toml"), toml.as_bytes(), 0o644)?;
-    for program in ["detect", "build"] {
-        let script = format!("#!/bin/sh\nexec /cnb/lifecycle/lifecycle classic-{program}\n");
-        write_new(&folder.join("bin").join(program), script.as_bytes(), 0o755)?;
-    }
-    let parse = |error: pvdify_cnb::id::BadName| io::Error::other(error);
-    Ok(Adopted {
-        shown: shown(tree, &format!("classic, as {id}")),
-        element: Some(OrderElement::new(
-            id.parse().map_err(parse)?,
-            Some(version.parse().map_err(parse)?),
-        )),
-        extensions: Vec::new(),
-        classic: Some(folder),
-    })
-}
-
-/// What the wrapping has to know of the others of its build.
-pub(crate) fn finish(adopted: &Adopted, name: &str, alone: bool, last: bool) -> io::Result<()> {
-    let Some(folder) = &adopted.classic else {
-        return Ok(());
-    };
-    let says = toml::Table::from_iter([
-        ("name".to_owned(), toml::Value::from(name)),
-        ("alone".to_owned(), toml::Value::from(alone)),
-        ("last".to_owned(), toml::Value::from(last)),
-    ]);
-    write_new(&folder.join("classic.toml"), says.to_string().as_bytes(), 0o644)
-}
-
-/// The same for every version of a buildpack, so that its cache is found again: the last part of its address for
-/// people, and a digest of all of it.
-fn own_id(kind: &str, name: &BuildpackName) -> String {
-    let address = name.as_str().split(['#', '?']).next().unwrap_or_default();
-    let last = address
-        .trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or_default();
-    let mut last = last.strip_prefix("heroku-buildpack-").unwrap_or(last);
-    for end in [".git", ".tgz", ".tar.gz", ".tar"] {
-        last = last.strip_suffix(end).unwrap_or(last);
-    }
-    let plain: String = last
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .take(40)
-        .collect();
-    format!("{kind}/{plain}-{}", hex::encode(&Sha256::digest(address)[..4]))
-}
-
-fn short(what: &str) -> String {
-    let what = what.rsplit(':').next().unwrap_or_default();
-    let short: String = what
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(12)
-        .collect();
-    if short.is_empty() { "0".to_owned() } else { short }
 }
 
 fn shown(tree: &Tree, as_what: &str) -> String {
@@ -384,7 +253,7 @@ mod tests {
             ("extensions/unused/extension.toml", &extension("a/unused")),
         ]);
         let done = done.unwrap();
-        insta::assert_snapshot!(done.shown, @"https://h/heroku-buildpack-x.git#v1 at 0123456789abcdef: set/x-3f6f55b6 0123456789ab, image extension a/x 1");
+        insta::assert_snapshot!(done.shown, @"https://h/heroku-buildpack-x.git#v1 at 0123456789abcdef: 2 groups in its order.toml, image extension a/x 1");
         let text =
             fs::read_to_string(dir.path().join("own/set_x-3f6f55b6/0123456789ab/buildpack.toml")).unwrap();
         let composite = Descriptor::parse(&text).unwrap();
