@@ -55,7 +55,7 @@ fn app(dir: &Path) {
 }
 
 /// What `pack inspect` tells of an image in the registry.
-async fn inspected(pack: &Pack, image: &str) -> Value {
+pub(crate) async fn inspected(pack: &Pack, image: &str) -> Value {
     let told = pack.run(&["inspect", image, "--output", "json"]).await.ok();
     let told: Value = serde_json::from_str(&told).unwrap();
     told["remote_info"].clone()
@@ -109,7 +109,7 @@ async fn as_one_dialect(pack: &Pack, platform: &Platform, app: &str, tag: &str) 
     assert_eq!(put.send().await.unwrap().status(), 201);
 }
 
-async fn image_of(platform: &Platform, app: &str) -> String {
+pub(crate) async fn image_of(platform: &Platform, app: &str) -> String {
     let app = platform.api().app(&app.parse().unwrap()).await.unwrap();
     app.image.unwrap()
 }

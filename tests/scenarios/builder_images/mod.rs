@@ -3,8 +3,11 @@
 
 mod refused;
 
-use crate::deploy_image::open_registry;
-use pvdify_tests::{Platform, Pusher, run};
+use crate::{
+    deploy_image::open_registry,
+    pack::{image_of, inspected},
+};
+use pvdify_tests::{Pack, Platform, Pusher, run};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -144,10 +147,8 @@ fn push_builders(reference: &Path, registry: &str) -> Pushed {
 
 /// The config of what an app's release runs.
 async fn config(platform: &Platform, app: &str) -> Value {
-    let app = platform.api().app(&app.parse().unwrap()).await.unwrap();
-    let image = app.image.unwrap();
-    let digest = image.rsplit_once('@').unwrap().1;
-    let manifest = blob(platform, digest);
+    let image = image_of(platform, app).await;
+    let manifest = blob(platform, image.rsplit_once('@').unwrap().1);
     blob(platform, manifest["config"]["digest"].as_str().unwrap())
 }
 
@@ -222,6 +223,18 @@ async fn an_app_is_built_by_a_whole_builder_stands_on_its_run_image_and_comes_ba
     let build: Value =
         serde_json::from_str(labels["io.buildpacks.build.metadata"].as_str().unwrap()).unwrap();
     assert_eq!(build["launcher"]["version"], "0.21.11");
+
+    if let Some(pack) = Pack::new(&platform).await {
+        let told = inspected(&pack, &image_of(&platform, "hello").await).await;
+        assert_eq!(
+            told["buildpacks"],
+            json!([{"id": "acme/counting", "version": "1.0.0"}])
+        );
+        let names = [format!("{registry}/gone/run:1"), run_image.clone()];
+        assert_eq!(told["run_images"], json!(names.map(|name| json!({"name": name}))));
+        assert_eq!(told["base_image"]["top_layer"], metadata["runImage"]["topLayer"]);
+        assert_eq!(told["rebasable"], true);
+    }
 
     // What it cached is there for the next build, and nothing is fetched again.
     pusher.commit(|dir| app(dir, "two"));
