@@ -260,7 +260,10 @@ async fn an_app_is_built_by_a_whole_builder_stands_on_its_run_image_and_comes_ba
 
     // Another builder, of another age, has nothing of it.
     let other = format!("docker://{older}");
-    platform.cli(&["buildpacks:set", "hello", &other]).await.ok();
+    let own = "urn:cnb:builder:acme/counting";
+    platform.cli(&["buildpacks:set", "hello", &other, own]).await.ok();
+    let shown = platform.cli(&["buildpacks", "hello"]).await.ok();
+    assert!(shown.contains(&format!("1. {other}\n2. {own}")), "{shown}");
     pusher.commit(|dir| app(dir, "older"));
     let said = pusher.push().await.ok();
     assert!(
