@@ -40,7 +40,7 @@ end_podman_service() {
 
 # Podman takes a label without a value for any value: without an id, all below would be everybody's.
 
-# forget_bridges BRIDGE...: the firewall's rules of networks that are gone, as builder/src/podman/isolation.rs makes them.
+# forget_bridges BRIDGE...: removes the firewall's rules of networks that are about to go, as builder/src/podman/isolation.rs makes them.
 forget_bridges() {
   local bridge rule words
   for bridge in "$@"; do
@@ -61,8 +61,8 @@ remove_containers() {
   local bridges=()
   if ((${#found[@]} > 0)); then
     mapfile -t bridges < <(as_root podman network inspect --format '{{.NetworkInterface}}' "${found[@]}")
-    as_root podman network rm --force "${found[@]}" >/dev/null
     forget_bridges "${bridges[@]}"
+    as_root podman network rm --force "${found[@]}" >/dev/null
   fi
 }
 
@@ -141,4 +141,22 @@ all_there_is() {
   listed images --format "image $image" |
     grep '^image \(127\.0\.0\.1:[0-9]\|localhost/pvdify-\(test\|scenario\|bench\)\)' || true
   control_groups pvdify-build- | sed 's/^/control group /'
+  traces_of_networks
+}
+
+# traces_of_networks: what there is of networks that are not there any more, a line each: rules of the firewall for their
+# bridges, and names of their containers.
+traces_of_networks() {
+  local names bridges
+  names="$(listed network ls --format '{{.Name}}')"
+  bridges="$(listed network ls --format '{{.NetworkInterface}}')"
+  as_root iptables --wait=5 --table=mangle -S PVDIFY_ISOLATION 2>/dev/null | sed -n 's/^-A.* -i \([^ ]*\) .*/\1/p' |
+    sort --unique | grep --invert-match --line-regexp --fixed-strings "$bridges" | sed 's/^/rules of the bridge /' || true
+  served_networks | grep '^pvdify-' |
+    grep --invert-match --line-regexp --fixed-strings "$names" | sed 's/^/names of the network /' || true
+}
+
+# served_networks: whose containers' names Podman's DNS server answers for.
+served_networks() {
+  as_root find /run/containers/networks/aardvark-dns -type f ! -name aardvark.pid -printf '%f\n' 2>/dev/null || true
 }

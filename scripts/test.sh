@@ -39,9 +39,13 @@ clean_up() {
 left_behind() {
   local pid state living=() tries=60 found
   for pid in $(processes); do
+    # Serves all networks of the host for as long as there are any, whoever's container it was that Podman started it
+    # for. Those that are gone and still served are told below.
+    [[ "$(as_root cat "/proc/$pid/comm" 2>/dev/null)" != aardvark-dns || -z "$(served_networks)" ]] || continue
     printf 'process %s %s\n' "$pid" "$(as_root cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ' | cut -c1-200)"
   done
   mounts | sed 's/^/mount /'
+  find "$scratch" -mindepth 1 -maxdepth 4 | sed 's/^/file /'
   while ((tries-- > 0)); do
     living=(-e no-installation)
     while read -r state; do
@@ -80,8 +84,6 @@ awk -v took="$(elapsed "$start")" '
   END { printf "       cargo test: %d passed, %d failed, %d ignored, in %s\n", passed, failed, ignored, took }' "$results"
 ((status == 0)) || die "tests failed" "their names and reasons stand above"
 
-# Files go with the folder that they are in; a program that a test ended may have written one after its folder went.
-while read -r file; do detail "Removed with all else: $file"; done < <(find "$scratch" -mindepth 1 -maxdepth 4 -printf '%P\n')
 left="$(left_behind)"
 if [[ -n "$left" ]]; then
   while read -r line; do detail "$line"; done <<<"$left"

@@ -4,6 +4,7 @@
 //! service's socket. Podman's storage is shared with other scenarios and with whoever else uses it, so images go
 //! by name and without force: with force, Podman also removes build containers that stand on the same layers.
 
+use pvdify_builder::podman::forget_bridge;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -99,8 +100,8 @@ pub fn remove(installation: &str, registry: Option<&str>) {
     }
     for id in podman(&["network", "ls", "-q", "--filter", &label]) {
         let bridges = podman(&["network", "inspect", "--format", "{{.NetworkInterface}}", &id]);
-        podman(&["network", "rm", "-f", &id]);
         bridges.iter().for_each(|bridge| forget_bridge(bridge));
+        podman(&["network", "rm", "-f", &id]);
     }
     // An image can stand on another one: as long as some go, more may.
     let mut left = images(&label, registry);
@@ -206,28 +207,6 @@ fn control_groups(installation: &str) -> Vec<PathBuf> {
 pub(crate) fn stop_podman_service(state: &Path) {
     let socket = format!("unix://{}", state.join("run/podman.sock").display());
     end_processes(|| processes("cmdline", |args| args.split('\0').any(|arg| arg == socket)));
-}
-
-/// Removes the firewall's rules of a network that is gone.
-fn forget_bridge(bridge: &str) {
-    let iptables = |args: &[&str]| {
-        let command = Command::new("iptables")
-            .args(["--wait=5", "--table=mangle"])
-            .args(args)
-            .stderr(Stdio::null())
-            .output();
-        command.map_or_else(
-            |_| String::new(),
-            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
-    };
-    let of_bridge = format!(" -i {bridge} ");
-    for rule in iptables(&["-S", "PVDIFY_ISOLATION"]).lines() {
-        if let Some(rule) = rule.strip_prefix("-A ").filter(|_| rule.contains(&of_bridge)) {
-            let words: Vec<&str> = ["-D"].into_iter().chain(rule.split(' ')).collect();
-            iptables(&words);
-        }
-    }
 }
 
 /// The processes of whose `/proc/PID/FILE` this holds.

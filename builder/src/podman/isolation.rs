@@ -5,7 +5,8 @@
 //! could reach every other. So each network of ours has rules of our own, in a table that Netavark leaves alone and that
 //! is asked before its own: nothing goes from the network's bridge to another of Podman's, nor to the address where
 //! clouds hand out a machine's credentials. The rules are put there whenever the network is asked for, so also after a
-//! reboot or a flushed firewall, and go with the network.
+//! reboot or a flushed firewall, and go with the network: just before it, as Podman gives the name of a bridge that is
+//! gone to the next network, whose rules they would be.
 //!
 //! Where there is no iptables, or no right to use it (without root), Podman's isolation is all there is.
 
@@ -37,15 +38,18 @@ pub(super) async fn close(bridge: String) {
     .await;
 }
 
-/// Removes the rules of a network that is gone.
+/// Removes the rules of a network that is about to go.
 pub(super) async fn forget(bridge: String) {
-    with_turn(bridge, |bridge| {
-        for rule in rules(bridge) {
-            let rule: Vec<&str> = ["-D", CHAIN].into_iter().chain(rule).collect();
-            while iptables(&rule) {}
-        }
-    })
-    .await;
+    with_turn(bridge, forget_bridge).await;
+}
+
+/// Removes the rules of a network's bridge, for whoever removes networks with other means than
+/// [`Libpod::remove_network`](super::Libpod::remove_network), as `podman network rm` is one. Blocks.
+pub fn forget_bridge(bridge: &str) {
+    for rule in rules(bridge) {
+        let rule: Vec<&str> = ["-D", CHAIN].into_iter().chain(rule).collect();
+        while iptables(&rule) {}
+    }
 }
 
 /// In this order: what stays within the bridge is none of ours.

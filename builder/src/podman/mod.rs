@@ -35,6 +35,7 @@ pub use events::{Event, EventActor};
 pub use frames::{Frame, OutputStream};
 pub use images::{ImageConfig, ImageDetails, ImageLayers, LocalImage};
 pub use info::{Info, InfoHost, InfoRuntime, InfoSecurity, InfoStore, InfoVersion};
+pub use isolation::forget_bridge;
 pub use lines::{json_lines, lines};
 pub use networks::{Network, NetworkSpec};
 pub use query::{Filters, Query, percent_encode};

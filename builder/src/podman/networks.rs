@@ -66,6 +66,22 @@ impl Libpod {
         self.get(&query.on("/libpod/networks/json")).await
     }
 
+    /// Makes a network that is cut off from others, as far as the host can.
+    ///
+    /// # Errors
+    /// As [`Libpod::create_network`].
+    pub async fn create_isolated_network(&self, mut spec: NetworkSpec) -> Result<(), PodmanError> {
+        spec.options.insert("isolate".to_owned(), "true".to_owned());
+        match self.create_network(&spec).await {
+            // Older network backends do not know the option: there, our own rules are all there is.
+            Err(PodmanError::Refused { message, .. }) if message.contains("isolate") => {
+                spec.options.remove("isolate");
+                self.create_network(&spec).await
+            }
+            made => made,
+        }
+    }
+
     /// Cuts a network off from other networks and from cloud metadata, as far as the host can: to be called before
     /// each start of a container in it.
     ///
@@ -84,12 +100,16 @@ impl Libpod {
     /// As [`Libpod::get`].
     pub async fn remove_network(&self, name: &str) -> Result<(), PodmanError> {
         let bridge = self.bridge(name).await?;
-        let path = format!("/libpod/networks/{}", percent_encode(name));
-        self.delete(&path).await?;
-        if let Some(bridge) = bridge {
+        if let Some(bridge) = bridge.clone() {
             isolation::forget(bridge).await;
         }
-        Ok(())
+        let path = format!("/libpod/networks/{}", percent_encode(name));
+        let removed = self.delete(&path).await;
+        if let (Err(_), Some(bridge)) = (&removed, bridge) {
+            // It is there still, and in use.
+            isolation::close(bridge).await;
+        }
+        removed
     }
 
     /// The host's interface of a network; `None` when there is no such network.

@@ -8,40 +8,17 @@ use pvdify_builder::podman::{
     output_lines,
 };
 use rustix::process::Signal;
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
-/// Removes what a test that fails leaves: a container outlives Podman's service, a network its storage.
-struct Remains {
-    folder: PathBuf,
-    network: Option<String>,
-}
+/// Removed when the test fails, too: a network outlives its Podman's storage.
+struct OwnNetwork(String);
 
-impl Remains {
-    fn of(bench: &Bench) -> Self {
-        Self {
-            folder: bench.folder.path().to_owned(),
-            network: None,
-        }
-    }
-}
-
-impl Drop for Remains {
+impl Drop for OwnNetwork {
     fn drop(&mut self) {
-        let mut podman = Command::new("podman");
-        podman.arg("--root").arg(self.folder.join("root"));
-        podman.arg("--runroot").arg(self.folder.join("run"));
-        podman.args([
-            "--storage-driver=vfs",
-            "--runtime=runc",
-            "--cgroup-manager=cgroupfs",
-        ]);
-        podman.args(["rm", "--all", "--force", "--time=0"]).output().ok();
-        if let Some(network) = &self.network {
-            Command::new("podman")
-                .args(["network", "rm", network])
-                .output()
-                .ok();
-        }
+        Command::new("podman")
+            .args(["network", "rm", &self.0])
+            .output()
+            .ok();
     }
 }
 
@@ -87,7 +64,6 @@ async fn run(podman: &Libpod, spec: &ContainerSpec) -> (String, String, i64) {
 #[tokio::test]
 async fn all_that_a_container_writes_is_read_by_stream_and_in_order() {
     let bench = Bench::with_run_image(|_| {}).await;
-    let _remains = Remains::of(&bench);
     let podman = bench.podman.client();
     let id = podman
         .create_container(&spec(
@@ -121,7 +97,6 @@ async fn all_that_a_container_writes_is_read_by_stream_and_in_order() {
 #[tokio::test]
 async fn a_container_has_what_its_spec_says() {
     let bench = Bench::with_run_image(|_| {}).await;
-    let _remains = Remains::of(&bench);
     let podman = bench.podman.client();
     let folder = bench.folder.path().join("given");
     fs::create_dir(&folder).unwrap();
@@ -168,7 +143,6 @@ async fn a_container_has_what_its_spec_says() {
 #[tokio::test]
 async fn containers_are_found_by_label_and_signalled_stopped_and_looked_into() {
     let bench = Bench::with_run_image(|_| {}).await;
-    let _remains = Remains::of(&bench);
     let podman = bench.podman.client();
     let filters = Filters::label(LABEL.0, LABEL.1);
     let trap = "trap 'exit 5' TERM; echo ready; while true; do sleep 0.1; done";
@@ -235,26 +209,26 @@ async fn containers_are_found_by_label_and_signalled_stopped_and_looked_into() {
 
 #[tokio::test]
 async fn a_container_on_a_network_of_its_own_is_killed_when_its_time_is_over() {
+    // Before the bench, whose end removes its containers: a network in use stays.
+    let network = OwnNetwork(format!("pvdify-test-{}", std::process::id()));
     let bench = Bench::with_run_image(|_| {}).await;
-    let mut remains = Remains::of(&bench);
     let podman = bench.podman.client();
-    let name = format!("pvdify-test-{}", bench.config.installation);
-    let network = NetworkSpec {
+    let name = network.0.clone();
+    let spec = NetworkSpec {
         name: name.clone(),
         labels: [(LABEL.0.to_owned(), name.clone())].into(),
         dns_enabled: true,
         ..NetworkSpec::default()
     };
-    remains.network = Some(name.clone());
-    podman.create_network(&network).await.unwrap();
-    assert!(podman.create_network(&network).await.unwrap_err().is_conflict());
+    podman.create_network(&spec).await.unwrap();
+    assert!(podman.create_network(&spec).await.unwrap_err().is_conflict());
     let listed = podman.networks(&Filters::label(LABEL.0, &name)).await.unwrap();
     assert_eq!((listed.len(), &listed[0].name), (1, &name));
     let spec = ContainerSpec {
         netns: Some(Namespace::bridge()),
         networks: [(name.clone(), NetworkAttachment::default())].into(),
         timeout: Some(1),
-        ..spec("cat /proc/net/dev; sleep 1000")
+        ..self::spec("cat /proc/net/dev; sleep 1000")
     };
     let (out, _, status) = run(&podman, &spec).await;
     assert!(out.contains("eth0"), "{out}");

@@ -9,9 +9,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
+
+/// How long what a test started may take to be gone.
+const END_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) const CREDENTIALS: (&str, &str) = ("builder", "s3cret");
 
@@ -43,6 +46,19 @@ pub(crate) async fn registry(folder: &Path) -> (Store, SocketAddr) {
     (store, address)
 }
 
+/// Podman with a storage of its own below this folder.
+fn podman(folder: &Path) -> Command {
+    let mut command = Command::new("podman");
+    command.arg("--root").arg(folder.join("root"));
+    command.arg("--runroot").arg(folder.join("run"));
+    command.args([
+        "--storage-driver=vfs",
+        "--runtime=runc",
+        "--cgroup-manager=cgroupfs",
+    ]);
+    command
+}
+
 /// `podman system service` with its own root.
 pub(crate) struct Podman {
     child: Child,
@@ -52,19 +68,7 @@ pub(crate) struct Podman {
 impl Podman {
     pub(crate) async fn start(root: &Path) -> Self {
         let socket = root.join("podman.sock");
-        let child = Command::new("podman")
-            .arg("--root")
-            .arg(root.join("root"))
-            .arg("--runroot")
-            .arg(root.join("run"))
-            .args([
-                "--storage-driver",
-                "vfs",
-                "--runtime",
-                "runc",
-                "--cgroup-manager",
-                "cgroupfs",
-            ])
+        let child = podman(root)
             .args(["system", "service", "--time=0"])
             .arg(format!("unix://{}", socket.display()))
             .env("TMPDIR", root)
@@ -102,6 +106,17 @@ impl Drop for Podman {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        // Containers outlive the service.
+        podman(&self.root)
+            .args(["rm", "--all", "--force", "--time=0"])
+            .output()
+            .ok();
+        // The monitor of a container that ended has Podman clean up after it, which makes the folders of the storage
+        // anew where they are gone.
+        let begun = Instant::now();
+        while names(&self.root) && begun.elapsed() < END_LIMIT {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         // What Buildah or the storage driver left mounted would keep the folder from going.
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         let root = self.root.to_string_lossy();
@@ -115,6 +130,14 @@ impl Drop for Podman {
             Command::new("umount").args(["-l", point]).status().ok();
         }
     }
+}
+
+/// Whether a process bears the folder in its arguments.
+fn names(folder: &Path) -> bool {
+    let folder = folder.as_os_str().as_encoded_bytes();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut arguments = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    arguments.any(|arguments| arguments.windows(folder.len()).any(|part| part == folder))
 }
 
 pub(crate) struct Bench {

@@ -1,6 +1,7 @@
 //! A real Podman for one test: its own API service, its own installation id, its own image; all of it is
 //! gone at the end, also when the test fails.
 
+use pvdify_builder::podman::forget_bridge;
 use pvdify_types::{ImageRef, InstallationId};
 use pvdifyd::engine::{
     podman::{PodmanEngine, PodmanOptions, RegistryAccess},
@@ -93,6 +94,8 @@ impl Drop for Cleanup {
             try_podman(&["rm", "-f", "-t", "0", "-v", id]);
         }
         for id in try_podman(&["network", "ls", "-q", "--filter", &self.filter]).lines() {
+            let bridge = try_podman(&["network", "inspect", "--format", "{{.NetworkInterface}}", id]);
+            forget_bridge(&bridge);
             try_podman(&["network", "rm", "-f", id]);
         }
         try_podman(&["rmi", "-f", &self.tag]);

@@ -202,20 +202,13 @@ impl Job<'_> {
     /// Makes the container's network: on Podman's own one it would be among other builds, and could reach the
     /// networks of apps.
     async fn network(&self, name: &str) -> Result<(), PodmanError> {
-        let mut spec = NetworkSpec {
+        let spec = NetworkSpec {
             name: name.to_owned(),
             labels: labels(self),
-            options: BTreeMap::from([("isolate".to_owned(), "true".to_owned())]),
+            options: BTreeMap::new(),
             dns_enabled: false,
         };
-        match self.podman.create_network(&spec).await {
-            // Older network backends do not know the option; the network is still the build's own.
-            Err(PodmanError::Refused { message, .. }) if message.contains("isolate") => {
-                spec.options.clear();
-                self.podman.create_network(&spec).await?;
-            }
-            made => made?,
-        }
+        self.podman.create_isolated_network(spec).await?;
         self.podman.isolate_network(name).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::during;
 use crate::engine::{EngineNetwork, INSTALLATION, Result, labels::APP, network_name};
-use pvdify_builder::podman::{Filters, Libpod, NetworkSpec, PodmanError};
+use pvdify_builder::podman::{Filters, Libpod, NetworkSpec};
 use pvdify_types::{AppId, AppName, InstallationId};
 
 /// The app's own network, made when it is not there.
@@ -22,25 +22,17 @@ pub(super) async fn ensure(
 }
 
 async fn make(libpod: &Libpod, installation: &InstallationId, app: &AppId, network: &str) -> Result<()> {
-    let mut spec = NetworkSpec {
+    let spec = NetworkSpec {
         name: network.to_owned(),
         labels: [
             (INSTALLATION.to_owned(), installation.to_string()),
             (APP.to_owned(), app.to_string()),
         ]
         .into(),
-        options: [("isolate".to_owned(), "true".to_owned())].into(),
+        options: [].into(),
         dns_enabled: true,
     };
-    let made = match libpod.create_network(&spec).await {
-        // Older network backends do not know the option; the network is still the app's own.
-        Err(PodmanError::Refused { message, .. }) if message.contains("isolate") => {
-            spec.options.clear();
-            libpod.create_network(&spec).await
-        }
-        made => made,
-    };
-    match made {
+    match libpod.create_isolated_network(spec).await {
         // Another call was faster.
         Err(error) if error.is_conflict() => Ok(()),
         made => made.map_err(during("create network")),
