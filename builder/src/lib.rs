@@ -174,7 +174,7 @@ impl Builder {
             &description.app_json,
         )
         .map_err(BuildError::Refused)?;
-        let _working = self.work.begin().await;
+        let working = self.work.begin().await;
         match &chosen.way {
             Way::Dockerfile => self.by_dockerfile(&request, &source, description, &output).await,
             Way::Buildpacks(wanted) => {
@@ -184,7 +184,7 @@ impl Builder {
                 )
                 .await;
                 let turn = self.turns.wait(request.app).await;
-                let held = Held::new(self.begin(request.build, "")?, turn);
+                let held = Held::new(self.begin(request.build, "")?, turn, working);
                 let exported = self
                     .by_buildpacks(&request, &source, &description.project, wanted, &held, &output)
                     .await

@@ -10,24 +10,40 @@
 //!
 //! Where there is no iptables, or no right to use it (without root), Podman's isolation is all there is.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 use tokio::sync::Mutex;
 
 /// Our chain in the table `mangle`, which packets pass before `filter`.
 const CHAIN: &str = "PVDIFY_ISOLATION";
 /// Where EC2, GCP, Azure and others answer with a machine's credentials.
-const METADATA: &str = "169.254.169.254";
+const METADATA: &str = "169.254.169.254/32";
 /// A look and a change are one step: one at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Cuts a network's bridge off from those of other networks.
 pub(super) async fn close(bridge: String) {
     with_turn(bridge, |bridge| {
-        if !iptables(&["-n", "-L", CHAIN]) {
+        let there = listed();
+        let jump = ["-j", CHAIN];
+        let known = there.contains(&line("FORWARD", &jump));
+        let closed = if known
+            && rules(bridge)
+                .iter()
+                .all(|rule| there.contains(&line(CHAIN, rule)))
+        {
+            true
+        } else if known && !there.contains(&format!(" -i {bridge} ")) {
+            // A new network, most of the time: all at once.
+            let rules: String = rules(bridge).iter().map(|rule| line(CHAIN, rule)).collect();
+            restore(&format!("*mangle\n{rules}COMMIT\n"))
+        } else {
             // Another process may be at the same; then it is there all the same.
             iptables(&["-N", CHAIN]);
-        }
-        let closed = add("FORWARD", &["-j", CHAIN]) && rules(bridge).iter().all(|rule| add(CHAIN, rule));
+            add("FORWARD", &jump) && rules(bridge).iter().all(|rule| add(CHAIN, rule))
+        };
         if !closed {
             tracing::debug!(
                 bridge,
@@ -36,6 +52,11 @@ pub(super) async fn close(bridge: String) {
         }
     })
     .await;
+}
+
+/// A rule as it is listed and restored, with its line's end.
+fn line(chain: &str, rule: &[&str]) -> String {
+    format!("-A {chain} {}\n", rule.join(" "))
 }
 
 /// Removes the rules of a network that is about to go.
@@ -52,7 +73,7 @@ pub fn forget_bridge(bridge: &str) {
     }
 }
 
-/// In this order: what stays within the bridge is none of ours.
+/// In this order: what stays within the bridge is none of ours. Written as iptables lists them.
 fn rules(bridge: &str) -> [Vec<&str>; 3] {
     // Netavark calls them podman0, podman1, ..., its forerunner cni-podman0, ...
     let all = if bridge.starts_with("cni-") {
@@ -64,7 +85,7 @@ fn rules(bridge: &str) -> [Vec<&str>; 3] {
         vec!["-i", bridge, "-o", bridge, "-j", "RETURN"],
         vec!["-i", bridge, "-o", all, "-j", "DROP"],
         vec![
-            "-i", bridge, "-d", METADATA, "-p", "tcp", "--dport", "80", "-j", "DROP",
+            "-d", METADATA, "-i", bridge, "-p", "tcp", "-m", "tcp", "--dport", "80", "-j", "DROP",
         ],
     ]
 }
@@ -87,15 +108,60 @@ fn add(chain: &str, rule: &[&str]) -> bool {
     iptables(&with("-C")) || iptables(&with("-A"))
 }
 
+/// All rules of the table, a line each; nothing without the program.
+fn listed() -> String {
+    let output = program("iptables").arg("-S").stdout(Stdio::piped()).output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
+/// Adds rules, all or none.
+fn restore(rules: &str) -> bool {
+    let child = program("iptables-restore")
+        .arg("--noflush")
+        .stdin(Stdio::piped())
+        .spawn();
+    child.is_ok_and(|mut child| {
+        // The pipe closes where its end is dropped.
+        let given = child
+            .stdin
+            .take()
+            .is_some_and(|mut pipe| pipe.write_all(rules.as_bytes()).is_ok());
+        child.wait().is_ok_and(|status| status.success()) && given
+    })
+}
+
 /// Whether it did what it was asked to; without the program it did not.
 fn iptables(args: &[&str]) -> bool {
-    // It waits for others who change the rules.
-    let status = Command::new("iptables")
+    let status = program("iptables").args(args).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command
+        // It waits for others who change the rules.
         .args(["--wait=5", "--table=mangle"])
-        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
+        .stderr(Stdio::null());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_written_as_it_is_listed() {
+        let lines: Vec<String> = rules("podman1").iter().map(|rule| line(CHAIN, rule)).collect();
+        assert_eq!(
+            lines.concat(),
+            "-A PVDIFY_ISOLATION -i podman1 -o podman1 -j RETURN\n\
+             -A PVDIFY_ISOLATION -i podman1 -o podman+ -j DROP\n\
+             -A PVDIFY_ISOLATION -d 169.254.169.254/32 -i podman1 -p tcp -m tcp --dport 80 -j DROP\n"
+        );
+    }
 }

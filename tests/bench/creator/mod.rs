@@ -2,8 +2,9 @@
 //! same source, published to the same registry.
 //!
 //! The peer has what is best for it: no engine between it and the registry, its cache in a folder instead of an image,
-//! application and cache exported in parallel, the source laid out before its clock runs, no limits. Both clocks
-//! include the container. What the buildpack itself takes is measured by the buildpack, and taken off.
+//! application and cache exported in parallel, the source laid out before its clock runs, no limits, no network of its
+//! own. Both clocks include the start of the container and not its removal: ours ends when the builder gives the image,
+//! the peer's with the last line of its output. What the buildpack itself takes is measured by the buildpack, and taken off.
 
 mod buildpack;
 mod detection;
@@ -34,11 +35,10 @@ pub(super) struct Build {
 }
 
 impl Build {
-    /// Runs a build, which gives its output.
-    pub(super) async fn run(build: impl Future<Output = String>) -> Self {
+    /// Runs a build, which gives its output and when its image was there.
+    pub(super) async fn run(build: impl Future<Output = (String, u128)>) -> Self {
         let began = now();
-        let output = build.await;
-        let ended = now();
+        let (output, ended) = build.await;
         let times = Times::find(&output);
         Self { began, ended, times }
     }
@@ -60,7 +60,8 @@ impl Build {
     }
 }
 
-fn now() -> u128 {
+/// Nanoseconds since 1970.
+pub(super) fn now() -> u128 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.expect("it is after 1970").as_nanos()
 }

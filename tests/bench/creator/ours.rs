@@ -1,6 +1,6 @@
 //! Our side: the builder, as the server calls it.
 
-use super::{Build, buildpack, world::World};
+use super::{Build, buildpack, now, world::World};
 use pvdify_builder::Request;
 use pvdify_types::{AppName, BuildId, BuildpackName};
 use std::{
@@ -29,7 +29,7 @@ impl<'a> Ours<'a> {
         Build::run(self.output()).await
     }
 
-    async fn output(&self) -> String {
+    async fn output(&self) -> (String, u128) {
         let number = self.builds.fetch_add(1, Ordering::Relaxed);
         let build: BuildId = format!("{}-{number}", self.app).parse().expect("a build's id");
         let folder = self.world.path("buildpacks").join(buildpack::FOLDER);
@@ -53,9 +53,10 @@ impl<'a> Ours<'a> {
             output
         });
         let built = self.world.builder.build(request, sender).await;
+        let ended = now();
         let output = reading.await.expect("the output is read");
         assert!(built.is_ok(), "{built:?}\n{output}");
-        output
+        (output, ended)
     }
 
     /// What stays of the app for its next build.

@@ -1,7 +1,8 @@
 //! The peer: the reference's `creator` in a container of the same build image.
 
-use super::{Build, world};
-use std::path::PathBuf;
+use super::{Build, now, world};
+use std::{path::PathBuf, process::Stdio};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use world::{World, fresh};
 
 pub(super) struct Peer<'a> {
@@ -36,7 +37,7 @@ impl<'a> Peer<'a> {
         Build::run(self.output()).await
     }
 
-    async fn output(&self) -> String {
+    async fn output(&self) -> (String, u128) {
         let world = self.world;
         let mounts = [
             (world.reference.clone(), "/cnb/lifecycle:ro"),
@@ -57,16 +58,28 @@ impl<'a> Peer<'a> {
             &run_image,
             &image,
         ];
-        let output = tokio::process::Command::from(world.container(&mounts, &command))
-            .output()
-            .await
+        let mut child = tokio::process::Command::from(world.container(&mounts, &command))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("Podman starts");
-        let text = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(output.status.success(), "{text}");
-        text
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (out, err) = tokio::join!(lines(out.expect("a pipe")), lines(err.expect("a pipe")));
+        let text = out.0 + &err.0;
+        let status = child.wait().await.expect("Podman ends");
+        assert!(status.success(), "{text}");
+        (text, out.1.max(err.1))
     }
+}
+
+/// All lines, and when the last one came.
+async fn lines(stream: impl AsyncRead + Unpin) -> (String, u128) {
+    let mut lines = BufReader::new(stream).lines();
+    let (mut text, mut last) = (String::new(), 0);
+    while let Some(line) = lines.next_line().await.expect("the output is text") {
+        last = now();
+        text.push_str(&line);
+        text.push('\n');
+    }
+    (text, last)
 }

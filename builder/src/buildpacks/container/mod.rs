@@ -21,6 +21,7 @@ use crate::{
 use end::{End, Gone};
 use futures_util::TryStreamExt;
 use pvdify_types::{AppName, BuildId};
+use serde::Deserialize;
 use spec::{for_build, labels, powerless};
 use std::{
     collections::BTreeMap,
@@ -30,8 +31,11 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// Before the one line by which the lifecycle tells the host why it failed.
+/// Before the one line by which the lifecycle tells the host how it ended.
 const FAILURE_PREFIX: &str = "pvdify-lifecycle: ";
+/// How often, and how long between, it is looked whether a container's processes are gone.
+const STILL_TRIES: u32 = 50;
+const STILL_PAUSE: Duration = Duration::from_millis(4);
 
 /// How a build container ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,8 +100,15 @@ impl Run<'_> {
             image: &self.ground.image,
             owner: self.ground.owner,
         };
-        job.run(|spec| for_build(spec, &self.mounts, self.ground, work), output)
-            .await
+        let what = |spec| for_build(spec, &self.mounts, self.ground, work);
+        let (ended, gone) = job.follow(what, output).await?;
+        if matches!(ended, Ended::Exited { code: 0, .. }) {
+            // Podman takes longer for that than an image without changes does. The app's next build waits for it.
+            gone.at_leisure();
+        } else {
+            gone.now().await?;
+        }
+        Ok(ended)
     }
 }
 
@@ -119,12 +130,23 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Runs a container that `what` says the purpose of; its output goes to `output` as it comes.
+    /// Runs a container that `what` says the purpose of, and removes it; its output goes to `output` as it comes.
     pub(crate) async fn run(
         &self,
         what: impl FnOnce(ContainerSpec) -> ContainerSpec,
         output: &mpsc::Sender<String>,
     ) -> Result<Ended, BuildError> {
+        let (ended, gone) = self.follow(what, output).await?;
+        gone.now().await?;
+        Ok(ended)
+    }
+
+    /// Runs it to its end, when nothing of it runs any more unless it was out of time or disk.
+    async fn follow(
+        &self,
+        what: impl FnOnce(ContainerSpec) -> ContainerSpec,
+        output: &mpsc::Sender<String>,
+    ) -> Result<(Ended, Gone), BuildError> {
         let limits = &self.config.limits;
         let cgroup = Cgroup::of(&self.config.installation, self.build);
         if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(limits.pids)) {
@@ -136,15 +158,16 @@ impl Job<'_> {
         let gone = Gone(Some(End {
             podman: self.podman.clone(),
             name: name.clone(),
-            cgroup,
+            cgroup: cgroup.clone(),
             held: self.held.clone(),
         }));
         self.network(&name).await?;
-        let container = self
-            .podman
-            .create_container(&spec)
-            .await
-            .map_err(|error| self.no_image(error))?;
+        let (isolated, container) = tokio::join!(
+            self.podman.isolate_network(&name),
+            self.podman.create_container(&spec)
+        );
+        isolated?;
+        let container = container.map_err(|error| self.no_image(error))?;
         // Before the start, so that its first word is not missed.
         let mut lines = Box::pin(output_lines(self.podman.attach(&container).await?));
         self.podman.start_container(&container).await?;
@@ -160,7 +183,10 @@ impl Job<'_> {
             tokio::select! {
                 line = lines.try_next() => match line? {
                     None => {
-                        let code = self.podman.wait_container(&container).await?;
+                        let code = match said(failure.as_deref(), cgroup.as_ref()).await {
+                            Some(code) => code,
+                            None => self.podman.wait_container(&container).await?,
+                        };
                         break Ended::Exited { code, failure, tail: log.tail() };
                     }
                     Some(line) => match line.text.strip_prefix(FAILURE_PREFIX) {
@@ -177,8 +203,7 @@ impl Job<'_> {
                 excess = &mut disk => break Ended::Disk(excess),
             }
         };
-        gone.now().await?;
-        Ok(ended)
+        Ok((ended, gone))
     }
 
     fn no_image(&self, error: PodmanError) -> BuildError {
@@ -199,8 +224,8 @@ impl Job<'_> {
         format!("pvdify-build-{}-{count}", self.build)
     }
 
-    /// Makes the container's network: on Podman's own one it would be among other builds, and could reach the
-    /// networks of apps.
+    /// Makes the container's network, to be isolated before the container is started: on Podman's own one it would be
+    /// among other builds, and could reach the networks of apps.
     async fn network(&self, name: &str) -> Result<(), PodmanError> {
         let spec = NetworkSpec {
             name: name.to_owned(),
@@ -208,7 +233,27 @@ impl Job<'_> {
             options: BTreeMap::new(),
             dns_enabled: false,
         };
-        self.podman.create_isolated_network(spec).await?;
-        self.podman.isolate_network(name).await
+        self.podman.create_isolated_network(spec).await
     }
+}
+
+/// The exit status of a container whose output has ended, as its lifecycle tells it, once none of its processes is left:
+/// Podman tells it a third of a second later, when its monitor has cleaned up. A build can lie about it, but only about
+/// itself: what it leaves is read as a stranger's in any case. `None` where only Podman knows.
+async fn said(word: Option<&str>, cgroup: Option<&Cgroup>) -> Option<i64> {
+    let word: Word = serde_json::from_str(word?).ok()?;
+    let cgroup = cgroup?;
+    for _ in 0..STILL_TRIES {
+        if !cgroup.is_at_work() {
+            return Some(word.code);
+        }
+        tokio::time::sleep(STILL_PAUSE).await;
+    }
+    None
+}
+
+/// What the host reads of the lifecycle's last line.
+#[derive(Deserialize)]
+struct Word {
+    code: i64,
 }

@@ -241,7 +241,8 @@ mod tests {
             path: dir.path().join("build"),
             work_dir: dir.path().to_owned(),
         };
-        let held = Held::new(folder, Turns::default().wait(&app).await);
+        let working = crate::rest::Work::default().begin().await;
+        let held = Held::new(folder, Turns::default().wait(&app).await, working);
         for ground in [ground(10001, false), ground(1001, true)] {
             let job = Job {
                 podman: &Libpod::new(PathBuf::new()),
