@@ -5,8 +5,13 @@
 //! is made to end in `exec`; only what needs the package manager (`prestart`) is left to it, which passes
 //! signals on.
 
+mod command;
+mod framework;
+
 use crate::{package_json::PackageJson, project::Project};
-use buildpack_support::{Failure, Result, files, process::plain_words};
+use buildpack_support::{Failure, Result, files};
+use command::{pnp_command, script_command};
+use framework::{framework, is_dev_server};
 use std::path::Path;
 
 /// How to start.
@@ -77,69 +82,6 @@ pub(crate) fn nothing(package_json: &PackageJson) -> &'static str {
      and no Procfile. Add \"start\": \"node FILE\" to the scripts in package.json."
 }
 
-/// A framework: the package that the app depends on, what its build makes, and what starts that.
-type Framework = (&'static str, &'static str, &'static [&'static str]);
-
-const FRAMEWORKS: [Framework; 7] = [
-    ("next", ".next/BUILD_ID", &["next", "start"]),
-    (
-        "nuxt",
-        ".output/server/index.mjs",
-        &["node", ".output/server/index.mjs"],
-    ),
-    (
-        "@sveltejs/adapter-node",
-        "build/index.js",
-        &["node", "build/index.js"],
-    ),
-    (
-        "@astrojs/node",
-        "dist/server/entry.mjs",
-        &["node", "dist/server/entry.mjs"],
-    ),
-    (
-        "@remix-run/serve",
-        "build/server/index.js",
-        &["remix-serve", "build/server/index.js"],
-    ),
-    (
-        "@react-router/serve",
-        "build/server/index.js",
-        &["react-router-serve", "build/server/index.js"],
-    ),
-    ("@nestjs/core", "dist/main.js", &["node", "dist/main.js"]),
-];
-
-// Apps of frameworks often have no `start`: elsewhere it is known what their build makes.
-fn framework(project: &Project) -> Option<(&'static [&'static str], &'static str)> {
-    let nitro = (
-        ".output/server/index.mjs",
-        ["node", ".output/server/index.mjs"].as_slice(),
-    );
-    FRAMEWORKS
-        .iter()
-        .filter(|(package, _, _)| project.package_json.depends_on(package))
-        .map(|(_, file, command)| (*file, *command))
-        // Several frameworks are served by Nitro.
-        .chain([nitro])
-        .find(|(file, _)| files::exists(&project.app, file))
-        .map(|(file, command)| (command, file))
-}
-
-// A server for development, which has no place where the build made the real one.
-fn is_dev_server(script: &str) -> bool {
-    let words: Vec<&str> = script.split_whitespace().collect();
-    matches!(
-        words.as_slice(),
-        ["vite"]
-            | [
-                "next" | "nuxt" | "nuxi" | "astro" | "vite" | "remix" | "react-router" | "nest",
-                "dev" | "develop" | "start",
-                ..
-            ]
-    ) && !matches!(words.as_slice(), ["next", "start", ..])
-}
-
 fn entry(project: &Project) -> Option<String> {
     let app = &project.app;
     let main = project
@@ -163,67 +105,6 @@ fn entry(project: &Project) -> Option<String> {
         .or(main)
         .or_else(|| files::first(app, &known).map(str::to_owned))
         .or_else(|| files::first(app, &bun).filter(|_| is_bun).map(str::to_owned))
-}
-
-// A script without a package manager before it; none if it must be read by a full shell in npm's manner.
-fn script_command(script: &str) -> Option<Vec<String>> {
-    if let Some(words) = plain_words(script) {
-        return Some(words);
-    }
-    shell_command(script).map(|text| vec!["bash".to_owned(), "-c".to_owned(), text])
-}
-
-// `a && b && c` becomes `a && b && exec c`: c gets the signals. Only of what is surely simple.
-fn shell_command(script: &str) -> Option<String> {
-    let without_and = script.replace("&&", "\u{0}");
-    if script.contains(['\n', ';', '|', '(', ')', '`', '#', '<', '>', '!'])
-        || without_and.contains('&')
-        || script.contains("$(")
-    {
-        return None;
-    }
-    // An operator within quotes is none.
-    let quotes = |text: &str| text.matches(['"', '\'']).count();
-    let (before, last) = script
-        .rsplit_once("&&")
-        .map_or(("", script), |(before, last)| (before, last));
-    if quotes(before) % 2 != 0 {
-        return None;
-    }
-    let last = last.trim();
-    let first = last.split_whitespace().next()?;
-    let builtins = [
-        "cd", "exec", "export", "set", "source", ".", "if", "for", "while", "[", "[[", "{", "eval",
-    ];
-    if builtins.contains(&first) {
-        return None;
-    }
-    let assigns = first
-        .split_once('=')
-        .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    // `exec` takes no assignment before the command, `env` does.
-    let exec = if assigns { "exec env" } else { "exec" };
-    let before = before.trim();
-    Some(if before.is_empty() {
-        format!("{exec} {last}")
-    } else {
-        format!("{before} && {exec} {last}")
-    })
-}
-
-// Node.js learns of Plug'n'Play by its own options, so that Yarn need not run beside the app.
-fn pnp_command(project: &Project, script: &str) -> Option<Vec<String>> {
-    let words = plain_words(script)?;
-    let (first, rest) = words.split_first()?;
-    if first != "node" {
-        return None;
-    }
-    let mut command = vec!["node".to_owned(), "--require".to_owned(), "./.pnp.cjs".to_owned()];
-    if files::exists(&project.app, ".pnp.loader.mjs") {
-        command.extend(["--experimental-loader".to_owned(), "./.pnp.loader.mjs".to_owned()]);
-    }
-    command.extend(rest.iter().cloned());
-    Some(command)
 }
 
 /// Checks that what `node FILE` would start is there after the build.
@@ -310,35 +191,6 @@ mod tests {
         "#);
     }
 
-    #[test]
-    fn a_script_becomes_a_command_that_gets_the_signals() {
-        for (script, expected) in [
-            ("node server.js", Some("node|server.js")),
-            ("next start", Some("next|start")),
-            ("next start -p $PORT", Some("bash|-c|exec next start -p $PORT")),
-            (
-                "NODE_ENV=production node .",
-                Some("bash|-c|exec env NODE_ENV=production node ."),
-            ),
-            (
-                "prisma migrate deploy && node dist/main",
-                Some("bash|-c|prisma migrate deploy && exec node dist/main"),
-            ),
-            (
-                "cd server && npm start",
-                Some("bash|-c|cd server && exec npm start"),
-            ),
-            ("npm run a & npm run b", None),
-            ("a || b", None),
-            ("node a; node b", None),
-            ("echo 'a && b'", None),
-            ("a && cd b", None),
-        ] {
-            let command = script_command(script).map(|words| words.join("|"));
-            assert_eq!(command.as_deref(), expected, "{script}");
-        }
-    }
-
     fn web_of(tree: &[(&str, &str)], is_pnp: bool) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in tree {
@@ -417,19 +269,6 @@ mod tests {
         ] {
             let tree: Vec<(&str, &str)> = tree.iter().map(|(name, text)| (*name, text.as_str())).collect();
             assert_eq!(web_of(&tree, is_pnp).as_deref(), expected, "{tree:?}");
-        }
-    }
-
-    #[test]
-    fn a_server_for_development_is_known() {
-        for (script, expected) in [
-            ("vite", true),
-            ("next dev -p 80", true),
-            ("nest start", true),
-            ("next start", false),
-            ("node .", false),
-        ] {
-            assert_eq!(is_dev_server(script), expected, "{script}");
         }
     }
 

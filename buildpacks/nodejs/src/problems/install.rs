@@ -1,13 +1,8 @@
-//! What package managers and scripts say when they fail, turned into what happened, why, and what to do.
-//!
-//! The command's own output is in the log above; here it is only searched for what tells one cause from
-//! another. What is not known gets the command's status, and the way to reproduce it.
+//! Why an install failed.
 
+use super::{NETWORK, disk, unreachable};
 use crate::{manager::Kind, project::Project};
-use buildpack_support::{
-    Failure,
-    command::{Cause, CommandError},
-};
+use buildpack_support::{Failure, command::CommandError};
 
 /// An install that failed.
 pub(crate) fn install(error: CommandError, project: &Project) -> Failure {
@@ -91,67 +86,6 @@ pub(crate) fn install(error: CommandError, project: &Project) -> Failure {
     )
 }
 
-/// A script of package.json that failed.
-pub(crate) fn script(error: &CommandError, name: &str, project: &Project) -> Failure {
-    let says = |texts: &[&str]| texts.iter().any(|text| error.says(text));
-    let what = format!("The script `{name}` failed");
-    let command = project.package_json.script(name).unwrap_or_default();
-    if says(&["heap out of memory"]) || matches!(error.cause, Cause::Signal(9)) {
-        return Failure::new(
-            what,
-            format!("`{command}` needed more memory than it may have."),
-            "Let Node.js use more: set NODE_OPTIONS=--max-old-space-size=4096 for builds, or a higher memory limit of\n\
-             builds on the server.",
-        );
-    }
-    if says(&["ERR_OSSL_EVP_UNSUPPORTED", "digital envelope routines"]) {
-        return Failure::new(
-            what,
-            format!(
-                "`{command}` uses a hash that Node.js {} no longer has (old webpack does).",
-                project.node_version
-            ),
-            "Update webpack to 5.61 or later, ask for Node.js 16 in engines.node, or set\n\
-             NODE_OPTIONS=--openssl-legacy-provider for builds.",
-        );
-    }
-    if says(&["ENOSPC", "No space left"]) {
-        return disk(error);
-    }
-    if matches!(error.cause, Cause::Status(127)) || says(&[": not found", "command not found"]) {
-        return Failure::new(
-            what,
-            format!("`{command}` runs a program that is not installed; the output above names it."),
-            "Add the package that brings it to devDependencies in package.json, commit the lockfile and push again.",
-        );
-    }
-    if says(&[
-        "Cannot find module",
-        "ERR_MODULE_NOT_FOUND",
-        "Can't resolve '",
-        "Could not resolve \"",
-    ]) {
-        return Failure::new(
-            what,
-            format!("`{command}` needs a module that is not there; the output above names it."),
-            "If it is a package, add it to package.json. If it is a file of yours, is it committed? Its name must be\n\
-             written the same, upper and lower case too.",
-        );
-    }
-    if says(NETWORK) {
-        return unreachable(&what, error);
-    }
-    let why = format!("`{command}`: {error}");
-    Failure::new(
-        what,
-        why,
-        format!(
-            "The reason is above. `NODE_ENV=production {} run {name}` should show the same on your machine.",
-            project.manager.kind.program()
-        ),
-    )
-}
-
 fn native(error: &CommandError, node: &str) -> Failure {
     let what = "A package with native code could not be compiled";
     if let Some(library) = error.tail.iter().find_map(|line| missing_library(line)) {
@@ -184,51 +118,6 @@ fn missing_library(line: &str) -> Option<&str> {
     rest.split_once(": No such file").map(|(header, _)| header)
 }
 
-// The host is what a person needs to know: it may be Git's or a binary's, not the registry's.
-fn unreachable(what: &str, error: &CommandError) -> Failure {
-    let line = error
-        .tail
-        .iter()
-        .rfind(|line| NETWORK.iter().any(|text| line.contains(text)));
-    let host = line
-        .and_then(|line| host(line))
-        .or_else(|| error.tail.iter().rev().find_map(|line| host(line)));
-    let why = match host {
-        Some(host) => format!("{host} could not be reached from the build."),
-        None => format!("A host could not be reached from the build; the output above names it. {error}"),
-    };
-    Failure::new(
-        what,
-        why,
-        "Push again. If it stays, the server's network does not allow it: its administrator sets a proxy, a mirror\n\
-         or a CA for builds (HTTPS_PROXY, npm_config_registry).",
-    )
-}
-
-// `getaddrinfo ENOTFOUND host`, `https://host/path`.
-fn host(line: &str) -> Option<&str> {
-    let rest = [
-        "getaddrinfo ENOTFOUND ",
-        "getaddrinfo EAI_AGAIN ",
-        "https://",
-        "http://",
-    ]
-    .iter()
-    .find_map(|mark| line.split_once(mark).map(|(_, rest)| rest))?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-')
-        .unwrap_or(rest.len());
-    Some(rest[..end].trim_end_matches('.')).filter(|host| host.contains('.'))
-}
-
-fn disk(error: &CommandError) -> Failure {
-    Failure::new(
-        "The disk of the build is full",
-        error.to_string(),
-        "Tell the server's administrator, or make the app's dependencies smaller.",
-    )
-}
-
 const OUTDATED: &[&str] = &[
     "can only install packages when your package.json and",
     "can only install with an existing package-lock.json",
@@ -237,18 +126,21 @@ const OUTDATED: &[&str] = &[
     "YN0028",
     "lockfile had changes, but lockfile is frozen",
 ];
+
 const ENGINE: &[&str] = &[
     "code EBADENGINE",
     "is incompatible with this module",
     "ERR_PNPM_UNSUPPORTED_ENGINE",
     "The engine \"node\" is incompatible",
 ];
+
 const NATIVE: &[&str] = &[
     "gyp ERR!",
     "node-gyp rebuild",
     "node-pre-gyp ERR!",
     "prebuild-install warn",
 ];
+
 const AUTH: &[&str] = &[
     "code E401",
     "code E403",
@@ -258,6 +150,7 @@ const AUTH: &[&str] = &[
     "401 Unauthorized",
     "YN0041",
 ];
+
 const MISSING: &[&str] = &[
     "code E404",
     "code ETARGET",
@@ -270,40 +163,13 @@ const MISSING: &[&str] = &[
     "failed to resolve",
     "404 Not Found",
 ];
+
 const PEER: &[&str] = &["ERESOLVE"];
-const NETWORK: &[&str] = &[
-    "ETIMEDOUT",
-    "ECONNREFUSED",
-    "ECONNRESET",
-    "ENOTFOUND",
-    "EAI_AGAIN",
-    "SELF_SIGNED_CERT_IN_CHAIN",
-    "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    "There appears to be trouble with your network connection",
-];
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::{error, project};
     use super::*;
-    use crate::package_json::PackageJson;
-    use std::path::Path;
-
-    fn project(kind: Kind) -> Project {
-        let package_json = PackageJson::parse(r#"{"scripts":{"build":"vite build"}}"#).unwrap();
-        Project {
-            package_json,
-            ..Project::of(Path::new("/nowhere"), kind)
-        }
-    }
-
-    fn error(command: &str, status: i32, line: &str) -> CommandError {
-        CommandError {
-            command: command.into(),
-            cause: Cause::Status(status),
-            tail: vec![line.into()],
-        }
-    }
 
     fn of_install(kind: Kind, line: &str) -> String {
         install(error("x install", 1, line), &project(kind)).text()
@@ -420,14 +286,6 @@ mod tests {
         Push again. If it stays, the server's network does not allow it: its administrator sets a proxy, a mirror
         or a CA for builds (HTTPS_PROXY, npm_config_registry).
         ");
-        insta::assert_snapshot!(of_script(1, "connect ECONNREFUSED 10.0.0.1:443"), @r"
-        The script `build` failed
-
-        A host could not be reached from the build; the output above names it. `npm run build` ended with status 1.
-
-        Push again. If it stays, the server's network does not allow it: its administrator sets a proxy, a mirror
-        or a CA for builds (HTTPS_PROXY, npm_config_registry).
-        ");
     }
 
     #[test]
@@ -440,72 +298,5 @@ mod tests {
         The reason is above. `rm -rf node_modules && npm ci` with Node.js 24.1.0 should show the same on your machine.
         ");
         assert!(of_install(Kind::Npm, "ENOSPC: no space left").starts_with("The disk of the build is full"));
-    }
-
-    fn of_script(status: i32, line: &str) -> String {
-        script(
-            &error("npm run build", status, line),
-            "build",
-            &project(Kind::Npm),
-        )
-        .text()
-    }
-
-    #[test]
-    fn a_script_out_of_memory() {
-        insta::assert_snapshot!(of_script(134, "FATAL ERROR: JavaScript heap out of memory"), @r"
-        The script `build` failed
-
-        `vite build` needed more memory than it may have.
-
-        Let Node.js use more: set NODE_OPTIONS=--max-old-space-size=4096 for builds, or a higher memory limit of
-        builds on the server.
-        ");
-    }
-
-    #[test]
-    fn a_script_whose_program_is_missing() {
-        insta::assert_snapshot!(of_script(127, "sh: 1: vite: not found"), @r"
-        The script `build` failed
-
-        `vite build` runs a program that is not installed; the output above names it.
-
-        Add the package that brings it to devDependencies in package.json, commit the lockfile and push again.
-        ");
-    }
-
-    #[test]
-    fn a_script_whose_module_is_missing() {
-        insta::assert_snapshot!(of_script(1, "Error: Cannot find module './Config'"), @r"
-        The script `build` failed
-
-        `vite build` needs a module that is not there; the output above names it.
-
-        If it is a package, add it to package.json. If it is a file of yours, is it committed? Its name must be
-        written the same, upper and lower case too.
-        ");
-    }
-
-    #[test]
-    fn a_script_for_an_older_openssl() {
-        insta::assert_snapshot!(of_script(1, "opensslErrorStack: digital envelope routines::unsupported"), @r"
-        The script `build` failed
-
-        `vite build` uses a hash that Node.js 24.1.0 no longer has (old webpack does).
-
-        Update webpack to 5.61 or later, ask for Node.js 16 in engines.node, or set
-        NODE_OPTIONS=--openssl-legacy-provider for builds.
-        ");
-    }
-
-    #[test]
-    fn any_other_script() {
-        insta::assert_snapshot!(of_script(2, "error TS2304"), @r"
-        The script `build` failed
-
-        `vite build`: `npm run build` ended with status 2.
-
-        The reason is above. `NODE_ENV=production npm run build` should show the same on your machine.
-        ");
     }
 }
