@@ -1,0 +1,190 @@
+//! The interpreter, in a layer: the run image has none.
+//!
+//! Debian's, when it will do: its files are copied from the build image, in a moment and without a network. It
+//! finds its library beside itself, so it runs from a layer as from `/usr`. Other versions are the standalone
+//! builds that uv knows (`UV_PYTHON_INSTALL_MIRROR` says where from).
+
+mod debian;
+mod standalone;
+
+use crate::{
+    PythonBuildpack,
+    uv::Uv,
+    version::{self, Wish},
+};
+use buildpack_support::{
+    Command, Failure, Result, files,
+    layer::Layer,
+    output,
+    version::{Wanted, choose, compare},
+};
+use debian::debian;
+use libcnb::{Env, build::BuildContext};
+use serde::{Deserialize, Serialize};
+use standalone::{standalone, versions};
+use std::{
+    cmp::Ordering,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+const SYSTEM: &str = "/usr/bin/python3";
+
+/// The interpreter.
+#[derive(Debug)]
+pub(crate) struct Python {
+    pub(crate) layer: Layer,
+    /// The program.
+    pub(crate) program: PathBuf,
+    version: String,
+    /// The Debian packages that its layer has.
+    pub(crate) packages: Vec<String>,
+    /// A newer one than the app was written for, as it seems.
+    pub(crate) is_newer: bool,
+    /// The app's packages refuse it.
+    pub(crate) is_refused: bool,
+    /// What packages installed for it depend on.
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+enum Key {
+    /// Copied from the build image; name and version of each package.
+    Debian { version: String, packages: Vec<String> },
+    /// A standalone build.
+    Standalone { version: String, arch: String },
+}
+
+/// The interpreter that the app asks for.
+pub(crate) fn provide(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &Env) -> Result<Python> {
+    let wish = version::wish(&context.app_dir)?;
+    let mut python = choose_and_make(context, uv, env, wish.as_ref())?;
+    python.is_refused = !version::is_allowed(&context.app_dir, &python.version)?;
+    python.is_newer = wish.is_some_and(|wish| {
+        compare(&minor(&python.version), &minor(&wish.text)) == Ordering::Greater
+            && wish
+                .requirement
+                .highest(std::slice::from_ref(&python.version))
+                .is_none()
+    });
+    Ok(python)
+}
+
+fn choose_and_make(
+    context: &BuildContext<PythonBuildpack>,
+    uv: &Uv,
+    env: &Env,
+    wish: Option<&Wish>,
+) -> Result<Python> {
+    let system = system_version();
+    let from = wish.map_or("nothing asks for another", |wish| wish.from);
+    let fits = |version: &String| wish.is_none_or(|wish| wish.requirement.matches(version));
+    if let Some(version) = system.clone().filter(fits) {
+        output::detail(format!("Python {version} ({from})"));
+        return debian(context, &version);
+    }
+    let listed = versions(uv, env);
+    let best = match wish {
+        Some(wish) => wish.requirement.highest(&listed),
+        None => listed.first().map(String::as_str),
+    };
+    let failure = match best {
+        Some(version) => {
+            output::detail(format!("Python {version} ({from})"));
+            match standalone(context, uv, env, version) {
+                Ok(python) => return Ok(python),
+                Err(failure) => Some(failure),
+            }
+        }
+        None => None,
+    };
+    let Some(wish) = wish else {
+        return Err(failure.unwrap_or_else(nothing));
+    };
+    let available: Vec<String> = if failure.is_some() {
+        system.iter().cloned().collect()
+    } else {
+        listed.iter().chain(&system).cloned().collect()
+    };
+    instead(context, uv, env, wish, &available, failure)
+}
+
+// What was asked for can't be had: the nearest, where the setting allows it, else the failure.
+fn instead(
+    context: &BuildContext<PythonBuildpack>,
+    uv: &Uv,
+    env: &Env,
+    wish: &Wish,
+    available: &[String],
+    failure: Option<Failure>,
+) -> Result<Python> {
+    let wanted = Wanted {
+        name: "Python",
+        text: &wish.text,
+        from: wish.from,
+    };
+    let chosen = choose(wanted, &wish.requirement, available, env);
+    let version = match (chosen, failure) {
+        (Ok(chosen), _) => chosen.version,
+        (Err(_), Some(failure)) => return Err(failure),
+        (Err(unavailable), None) => return Err(unavailable),
+    };
+    if system_version().as_ref() == Some(&version) {
+        debian(context, &version)
+    } else {
+        standalone(context, uv, env, &version)
+    }
+}
+
+fn nothing() -> Failure {
+    Failure::new(
+        "There is no Python",
+        "The build image has none, and uv knows of none for this machine.",
+        "Tell the server's administrator: the build image lacks the package python3.",
+    )
+}
+
+fn system_version() -> Option<String> {
+    let text = Command::new(SYSTEM)
+        .args(["-I", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
+        .output()
+        .ok()?;
+    Some(text.trim().to_owned())
+}
+
+// `bin/python3` and its other names; `bin` is on the PATH.
+fn link(layer: &Path, program: &str, minor: &str) -> Result<()> {
+    let bin = layer.join("bin");
+    files::make_dir(&bin)?;
+    for name in [
+        "python".to_owned(),
+        "python3".to_owned(),
+        format!("python{minor}"),
+    ] {
+        let place = bin.join(name);
+        symlink(Path::new("..").join(program), &place)
+            .map_err(|error| Failure::io("write", &place, &error))?;
+    }
+    Ok(())
+}
+
+// `3.13` of `3.13.5`.
+fn minor(version: &str) -> String {
+    version.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_any_python() {
+        insta::assert_snapshot!(nothing().text(), @r"
+        There is no Python
+
+        The build image has none, and uv knows of none for this machine.
+
+        Tell the server's administrator: the build image lacks the package python3.
+        ");
+    }
+}
