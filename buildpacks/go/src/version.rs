@@ -2,8 +2,7 @@
 //!
 //! A `go` or `toolchain` line is a minimum (that is Go's own rule, and a newer Go compiles by the older rules of
 //! the module): the newest patch of its line, else of the next newer line there is. What a person pins by name
-//! (`// +heroku goVersion`, `GOVERSION`, a version file) is that and nothing else, unless it is older than all there
-//! are.
+//! (`// +heroku goVersion`, `GOVERSION`, a version file) is that and nothing else, where it can be had.
 
 use crate::manifest::App;
 use buildpack_support::{
@@ -12,9 +11,6 @@ use buildpack_support::{
 };
 use libcnb::Env;
 use std::cmp::Ordering;
-
-// Before it there was no go.mod: who asks for less means something else.
-const FIRST_WITH_MODULES: &str = "1.11";
 
 /// What is asked for, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,21 +104,6 @@ impl Wish {
         }
     }
 
-    /// For a pinned line that is older than all there are, the next later one: Go 1 promises that it compiles what
-    /// an earlier one did, and go.mod's `go` line keeps the older rules.
-    pub(crate) fn later<'a>(&self, available: &'a [String]) -> Option<&'a str> {
-        let releases = available.iter().map(String::as_str);
-        let oldest = releases
-            .filter(|version| is_release(version))
-            .min_by(|a, b| compare(a, b))?;
-        let is_older = compare(&self.version, oldest) == Ordering::Less
-            && compare(&self.version, FIRST_WITH_MODULES) != Ordering::Less
-            && line(&self.version) != line(oldest);
-        (self.kind == Kind::Pin && is_older)
-            .then(|| Requirement::prefix(&line(oldest).join("."))?.highest(available))
-            .flatten()
-    }
-
     /// The failure when no Go will do; `available` are those that could be had.
     pub(crate) fn wanted(&self) -> Wanted<'_> {
         Wanted {
@@ -161,6 +142,7 @@ fn line(version: &str) -> Vec<&str> {
 mod tests {
     use super::*;
     use crate::manifest::Mod;
+    use buildpack_support::version::Fallback;
 
     fn available() -> Vec<String> {
         [
@@ -210,21 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_line_from_before_all_there_are_takes_the_next_later() {
-        let later = |kind, version: &str| {
-            let wish = Wish {
-                version: version.to_owned(),
-                from: String::new(),
-                kind,
-            };
-            wish.later(&available()).map(str::to_owned)
-        };
-        assert_eq!(later(Kind::Pin, "1.14").as_deref(), Some("1.21.13"));
-        assert_eq!(later(Kind::Pin, "1.20.5").as_deref(), Some("1.21.13"));
-        assert_eq!(later(Kind::Pin, "1.0.99"), None);
-        assert_eq!(later(Kind::Pin, "1.21.3"), None);
-        assert_eq!(later(Kind::Pin, "1.22"), None);
-        assert_eq!(later(Kind::Minimum, "1.14"), None);
+    fn a_pin_that_is_not_there_takes_the_newest_of_its_line_or_the_next_later() {
+        for (asked, expected) in [
+            ("1.14", Some("1.21.13")),
+            ("1.20.5", Some("1.21.13")),
+            ("1.21.3", Some("1.21.13")),
+            ("1.22", Some("1.23.9")),
+            ("2.0", None),
+        ] {
+            assert_eq!(chosen(Kind::Pin, asked), None, "{asked}");
+            let available = available();
+            let found = Fallback::Series.instead_of(asked, &available);
+            assert_eq!(found.map(|(version, _)| version), expected, "{asked}");
+        }
     }
 
     #[test]

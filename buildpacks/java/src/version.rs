@@ -5,8 +5,8 @@
 //! so where the asked one is not there, the next later is used, with a warning if a version file named it.
 
 use buildpack_support::{
-    Failure, Result, env, files, output,
-    version::{self, Requirement, Wanted},
+    Failure, Result, files, output,
+    version::{self, Fallback, Requirement, Wanted},
 };
 use libcnb::Env;
 use std::path::Path;
@@ -192,7 +192,7 @@ pub(crate) fn choose(asked: &Option<Asked>, available: &[u32], env: &Env) -> Res
         .copied()
         .filter(|major| *major >= asked.major)
         .min();
-    let may_differ = !asked.is_exact || !env::is_off(env, "PVDIFY_RUNTIME_FALLBACK");
+    let may_differ = !asked.is_exact || Fallback::of(env) != Fallback::Off;
     if let Some(major) = next.filter(|major| may_differ || *major == asked.major) {
         let from = if asked.is_exact {
             format!("{} asks for {}", asked.from, asked.text)

@@ -72,7 +72,8 @@ impl libcnb::Buildpack for PhpBuildpack {
 
         let step = output::step("Choosing versions");
         let available = toolchain::available(&index)?;
-        let line = toolchain::choose(json.as_ref(), &available, &env)?;
+        let chosen = toolchain::choose(json.as_ref(), &available, &env)?;
+        let line = chosen.version;
         let extensions = extensions::wanted(app, json.as_ref(), &line, &index)?;
         step.quiet();
         let step = output::step("Installing tools");
@@ -81,6 +82,10 @@ impl libcnb::Buildpack for PhpBuildpack {
         step.done();
 
         env = settings(&context, json.as_ref())?.apply(&env);
+        if chosen.is_fallback {
+            // Composer would refuse what was said above.
+            env.insert("COMPOSER_IGNORE_PLATFORM_REQ", "php");
+        }
         if let Some(json) = &json {
             composer::install(&context, &env, json, &line)?;
         }

@@ -13,7 +13,7 @@ use buildpack_support::{
     layer::{self, Spec},
     output, process,
     toolchain::deb,
-    version::{self, Requirement, Wanted},
+    version::{self, Chosen, Requirement, Wanted},
 };
 use libcnb::{
     Env,
@@ -99,7 +99,7 @@ pub(crate) fn available(apt: &deb::Apt) -> Result<Vec<String>> {
 }
 
 /// The line to use. Its newest patch is what the sources have, so that no patch is told from another here.
-pub(crate) fn choose(json: Option<&ComposerJson>, available: &[String], env: &Env) -> Result<String> {
+pub(crate) fn choose(json: Option<&ComposerJson>, available: &[String], env: &Env) -> Result<Chosen> {
     let asked = json.and_then(|json| json.required("php"));
     let text = asked.unwrap_or("*");
     let wanted = Wanted {
@@ -112,16 +112,19 @@ pub(crate) fn choose(json: Option<&ComposerJson>, available: &[String], env: &En
         .ok_or_else(|| version::unreadable(wanted, "`^8.2`"))?;
     // A patch that is high enough for `>=8.4.5` and low enough for `<8.5`.
     let patched: Vec<String> = available.iter().map(|line| format!("{line}.99")).collect();
-    let line = match requirement.highest(&patched) {
-        Some(patch) => patch.trim_end_matches(".99").to_owned(),
-        None => version::choose(wanted, &requirement, available, env)?.version,
+    let chosen = match requirement.highest(&patched) {
+        Some(patch) => Chosen {
+            version: patch.trim_end_matches(".99").to_owned(),
+            is_fallback: false,
+        },
+        None => version::choose(wanted, &requirement, available, env)?,
     };
     let from = asked.map_or_else(
         || "the newest".to_owned(),
         |text| format!("require.php in composer.json is {text}"),
     );
-    output::detail(format!("PHP {line} ({from})"));
-    Ok(line)
+    output::detail(format!("PHP {} ({from})", chosen.version));
+    Ok(chosen)
 }
 
 /// Installs all into a layer, and gives the environment with it.
@@ -282,7 +285,7 @@ mod tests {
         .unwrap();
         let json = ComposerJson::of(dir.path()).unwrap();
         let available: Vec<String> = available.iter().map(|line| (*line).to_owned()).collect();
-        choose(json.as_ref(), &available, &Env::new())
+        choose(json.as_ref(), &available, &Env::new()).map(|chosen| chosen.version)
     }
 
     #[test]
@@ -290,6 +293,7 @@ mod tests {
         assert_eq!(chosen("^8.1", &["8.4"]).unwrap(), "8.4");
         assert_eq!(chosen(">=8.4.5 <8.5", &["8.4", "8.5"]).unwrap(), "8.4");
         assert_eq!(chosen("*", &["8.4", "8.5"]).unwrap(), "8.5");
+        assert_eq!(chosen("~8.2.0", &["8.4", "8.5"]).unwrap(), "8.4");
     }
 
     #[test]

@@ -73,6 +73,14 @@ fn pin(text: &str, from: &'static str) -> Result<Wish> {
             .map_or(bare, |rest| rest.trim_start_matches(['-', '@']))
     });
     let bare = bare.trim_end_matches(".x").trim_end_matches(".*");
+    // Version managers know these words: the newest there is, and that is the one at hand.
+    if matches!(bare, "latest" | "stable") {
+        return Ok(Wish {
+            text: bare.to_owned(),
+            from,
+            requirement: Requirement::Prefix("3".to_owned()),
+        });
+    }
     let requirement = Requirement::prefix(bare).or_else(|| Requirement::pep440(bare));
     match requirement {
         Some(requirement) if !bare.is_empty() => Ok(Wish {
@@ -233,6 +241,10 @@ mod tests {
                 vec![(".python-version", "cpython@3.12\n")],
                 ("3.12", ".python-version"),
             ),
+            (
+                vec![(".python-version", "latest\n")],
+                ("latest", ".python-version"),
+            ),
         ] {
             let (text, from) = wish_of(&files).unwrap().unwrap();
             assert_eq!((text.as_str(), from), expected);
@@ -260,6 +272,12 @@ mod tests {
             assert_eq!(plain(text), expected, "{text}");
             assert!(Requirement::pep440(&plain(text)).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_word_asks_for_any_python_3() {
+        let wish = pin("latest", ".python-version").unwrap();
+        assert!(wish.requirement.matches("3.13.5") && !wish.requirement.matches("2.7.18"));
     }
 
     #[test]

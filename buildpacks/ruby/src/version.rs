@@ -119,15 +119,13 @@ fn one(part: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn chosen(tree: &[(&str, &str)], fallback: bool) -> Result<(String, String)> {
+    fn chosen(tree: &[(&str, &str)], setting: &str) -> Result<(String, String)> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in tree {
             files::write(&dir.path().join(name), text).unwrap();
         }
         let mut env = Env::new();
-        if fallback {
-            env.insert("PVDIFY_RUNTIME_FALLBACK", "nearest");
-        }
+        env.insert("PVDIFY_RUNTIME_FALLBACK", setting);
         let ruby = choose(dir.path(), &["3.3.14".to_owned()], &env)?;
         Ok((
             ruby.version,
@@ -153,30 +151,30 @@ mod tests {
             "",
             "ruby '~> 3.3.0'",
         ] {
-            assert_eq!(chosen(&[("Gemfile", line)], false).unwrap().0, "3.3.14", "{line}");
+            assert_eq!(chosen(&[("Gemfile", line)], "off").unwrap().0, "3.3.14", "{line}");
         }
-        assert!(chosen(&[("Gemfile", ""), (".ruby-version", "ruby-3.3.5\n")], false).is_ok());
-        assert!(chosen(&[("Gemfile", ""), (".tool-versions", "ruby 3.2.1")], false).is_err());
-        assert!(chosen(&[("Gemfile", "ruby '~> 3.2.0'")], false).is_err());
+        assert!(chosen(&[("Gemfile", ""), (".ruby-version", "ruby-3.3.5\n")], "off").is_ok());
+        assert!(chosen(&[("Gemfile", ""), (".tool-versions", "ruby 3.2.1")], "off").is_err());
+        assert!(chosen(&[("Gemfile", "ruby '~> 3.2.0'")], "off").is_err());
     }
 
     #[test]
-    fn another_than_asked_for_only_by_the_setting() {
-        insta::assert_snapshot!(chosen(&[("Gemfile", "ruby '3.1.2'")], false).unwrap_err().text(), @r"
+    fn another_than_asked_for_unless_the_setting_forbids_it() {
+        insta::assert_snapshot!(chosen(&[("Gemfile", "ruby '3.1.2'")], "off").unwrap_err().text(), @r"
         Ruby 3.1.2 is not available
 
         It is asked for by Gemfile.
         The nearest that are: 3.3.14.
 
         Change Gemfile to one of these and push again,
-        or set PVDIFY_RUNTIME_FALLBACK=nearest to build with the nearest.
+        or set PVDIFY_RUNTIME_FALLBACK=series to build with another of the same first number.
         ");
-        let (version, gemfile) = chosen(&[("Gemfile", "source 'x'\nruby '3.1.2'\n")], true).unwrap();
+        let (version, gemfile) = chosen(&[("Gemfile", "source 'x'\nruby '3.1.2'\n")], "").unwrap();
         assert_eq!(
             (version.as_str(), gemfile.as_str()),
             ("3.3.14", "source 'x'\n# ruby '3.1.2'\n")
         );
-        insta::assert_snapshot!(chosen(&[("Gemfile", "ruby 'newest'")], false).unwrap_err().text(), @r#"
+        insta::assert_snapshot!(chosen(&[("Gemfile", "ruby 'newest'")], "off").unwrap_err().text(), @r#"
         Can't read the version of Ruby that is asked for
 
         Gemfile is "newest".

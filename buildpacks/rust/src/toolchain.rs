@@ -399,11 +399,13 @@ mod tests {
         let chosen = |channel: &str| choose(&asked(channel), &available, &Env::new(), "no route");
         assert_eq!(chosen("stable").unwrap(), "1.96.0");
         assert_eq!(chosen("1.85").unwrap(), "1.85.1");
-        insta::assert_snapshot!(chosen("1.59.0").unwrap_err().text(), @r"
-        Rust 1.59.0 is not available
+        assert_eq!(chosen("1.90").unwrap(), "1.96.0");
+        assert_eq!(chosen("1.59.0").unwrap(), "1.85.1");
+        insta::assert_snapshot!(chosen("2.0").unwrap_err().text(), @r"
+        Rust 2.0 is not available
 
         It is asked for by rust-toolchain.toml.
-        The nearest that are: 1.85.1, 1.96.0.
+        The nearest that are: 1.96.0.
 
         Change rust-toolchain.toml to one of these and push again,
         or set PVDIFY_RUNTIME_FALLBACK=nearest to build with the nearest.

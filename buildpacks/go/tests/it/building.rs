@@ -216,14 +216,14 @@ fn a_library_alone_is_no_app() {
 #[test]
 fn a_go_that_does_not_exist_is_told() {
     let app = program(
-        app().file("go.mod", "module x\n\n// +heroku goVersion 1.0.99\ngo 1.21\n"),
+        app().file("go.mod", "module x\n\n// +heroku goVersion 2.0.99\ngo 1.21\n"),
         "",
         "x",
     );
     let built = app.build();
     assert_eq!(built.code, 1);
     assert!(
-        built.stderr.contains(" !     Go 1.0.99 is not available\n"),
+        built.stderr.contains(" !     Go 2.0.99 is not available\n"),
         "{}",
         built.stderr
     );

@@ -90,9 +90,9 @@ fn a_start_whose_file_the_build_does_not_make() {
 
 #[test]
 fn a_version_that_is_not_there() {
-    let app = sample("npm", "").file("package.json", r#"{"engines":{"node":"24.99.x"}}"#);
+    let app = sample("npm", "").file("package.json", r#"{"engines":{"node":"99.x"}}"#);
     let text = failed(&app);
-    assert!(text.contains("Node.js 24.99.x is not available\n"), "{text}");
+    assert!(text.contains("Node.js 99.x is not available\n"), "{text}");
     assert!(
         text.contains("The nearest that are: ") && text.contains("PVDIFY_RUNTIME_FALLBACK=nearest"),
         "{text}"

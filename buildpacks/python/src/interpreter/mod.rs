@@ -16,7 +16,7 @@ use buildpack_support::{
     Command, Failure, Result, files,
     layer::Layer,
     output,
-    version::{Wanted, choose, compare},
+    version::{Fallback, Wanted, choose, compare},
 };
 use debian::debian;
 use libcnb::{Env, build::BuildContext};
@@ -101,21 +101,18 @@ fn choose_and_make(
     let Some(wish) = wish else {
         return Err(failure.unwrap_or_else(nothing));
     };
-    let available: Vec<String> = if failure.is_some() {
-        system.iter().cloned().collect()
-    } else {
-        listed.iter().chain(&system).cloned().collect()
-    };
-    instead(context, uv, env, wish, &available, failure)
+    let listed = if failure.is_some() { Vec::new() } else { listed };
+    instead(context, uv, env, wish, &listed, failure)
 }
 
-// What was asked for can't be had: the nearest, where the setting allows it, else the failure.
+// What was asked for can't be had (`failure`: it could not be downloaded): another of those `listed`, or the build
+// image's own.
 fn instead(
     context: &BuildContext<PythonBuildpack>,
     uv: &Uv,
     env: &Env,
     wish: &Wish,
-    available: &[String],
+    listed: &[String],
     failure: Option<Failure>,
 ) -> Result<Python> {
     let wanted = Wanted {
@@ -123,17 +120,27 @@ fn instead(
         text: &wish.text,
         from: wish.from,
     };
-    let chosen = choose(wanted, &wish.requirement, available, env);
-    let version = match (chosen, failure) {
-        (Ok(chosen), _) => chosen.version,
-        (Err(_), Some(failure)) => return Err(failure),
-        (Err(unavailable), None) => return Err(unavailable),
-    };
-    if system_version().as_ref() == Some(&version) {
-        debian(context, &version)
-    } else {
-        standalone(context, uv, env, &version)
+    let system = system_version();
+    let available: Vec<String> = listed.iter().chain(&system).cloned().collect();
+    if let (Some(failure), true) = (&failure, Fallback::of(env) != Fallback::Off) {
+        output::detail(format!("{}: {}", failure.what(), first_line(failure.why())));
     }
+    let version = match choose(wanted, &wish.requirement, &available, env) {
+        Ok(chosen) => chosen.version,
+        Err(unavailable) => return Err(failure.unwrap_or(unavailable)),
+    };
+    if system.as_ref() == Some(&version) {
+        return debian(context, &version);
+    }
+    match standalone(context, uv, env, &version) {
+        // What is listed can be out of reach too.
+        Err(failure) => instead(context, uv, env, wish, &[], Some(failure)),
+        made => made,
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 fn nothing() -> Failure {

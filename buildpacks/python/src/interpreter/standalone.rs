@@ -135,8 +135,8 @@ fn unreachable(version: &str, why: &str) -> Failure {
         format!("Python {version} can't be downloaded"),
         format!("{}\nThe build image itself has {system}.", why.trim()),
         format!(
-            "Ask for {} instead (in .python-version) and push again; or set PVDIFY_RUNTIME_FALLBACK=nearest to build \
-             with it. The server's administrator can set a mirror for other versions: UV_PYTHON_INSTALL_MIRROR.",
+            "Ask for {} instead (in .python-version) and push again; or let the build use it: \
+             PVDIFY_RUNTIME_FALLBACK=series, or nearest. The server's administrator can set a mirror for other versions: UV_PYTHON_INSTALL_MIRROR.",
             minor(&system)
         ),
     )

@@ -23,14 +23,13 @@ fn a_python_that_is_not_there_is_told_with_the_nearest() {
 }
 
 #[test]
-fn the_nearest_python_is_taken_where_the_setting_allows() {
+fn another_python_of_the_same_series_is_taken_unless_the_setting_forbids_it() {
     let app = app()
         .file("main.py", "print('hello')\n")
         .file("requirements.txt", "")
         .file("runtime.txt", "python-3.0.99\n")
         // No download of another version.
-        .env("UV_PYTHON_INSTALL_MIRROR", "file:///nowhere")
-        .env("PVDIFY_RUNTIME_FALLBACK", "nearest");
+        .env("UV_PYTHON_INSTALL_MIRROR", "file:///nowhere");
     let built = app.build();
     assert!(
         built
@@ -40,6 +39,8 @@ fn the_nearest_python_is_taken_where_the_setting_allows() {
         built.stdout,
         built.stderr
     );
+    let built = app.env("PVDIFY_RUNTIME_FALLBACK", "off").build();
+    assert_eq!(built.code, 1);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Chooses a version: what an app asks for, in its ecosystem's own syntax, against what there is.
 //!
-//! What is not there is an error that names the nearest; with `PVDIFY_RUNTIME_FALLBACK=nearest` the nearest is
-//! taken and said so. Pre-releases are chosen only where they are asked for.
+//! What is taken where that is not there is one rule for all: `fallback`. Pre-releases are chosen only where they
+//! are asked for.
 
-use crate::{Failure, Result, env, output};
+mod fallback;
+
+pub use fallback::{Fallback, nearest};
+
+use crate::{Failure, Result, output};
 use libcnb::Env;
 use std::cmp::Ordering;
 
@@ -96,8 +100,8 @@ pub struct Chosen {
     pub is_fallback: bool,
 }
 
-/// The highest that is asked for; else the nearest with a warning, where the setting allows; else an error
-/// that names the nearest.
+/// The highest that is asked for; else what `Fallback` takes instead, with a warning; else an error that names the
+/// nearest.
 pub fn choose(
     wanted: Wanted<'_>,
     requirement: &Requirement,
@@ -110,37 +114,15 @@ pub fn choose(
             is_fallback: false,
         });
     }
-    let Wanted { name, text, from } = wanted;
-    let near = nearest(text, available, 5);
-    let wants_nearest = env::value(env, "PVDIFY_RUNTIME_FALLBACK").is_some_and(|value| value == "nearest");
-    if let Some(version) = near.first().filter(|_| wants_nearest) {
-        output::warning(format!(
-            "{name} {text} ({from}) is not available here: using {version}, the nearest\n\
-             (PVDIFY_RUNTIME_FALLBACK=nearest)."
-        ));
+    let fallback = Fallback::of(env);
+    if let Some((version, what)) = fallback.instead_of(wanted.text, available) {
+        output::warning(fallback::warning(wanted, version, what));
         return Ok(Chosen {
-            version: (*version).to_owned(),
+            version: version.to_owned(),
             is_fallback: true,
         });
     }
-    let mut sorted = near;
-    sorted.sort_by(|a, b| compare(a, b));
-    let why = if sorted.is_empty() {
-        format!("It is asked for by {from}. No version of {name} at all is available here.")
-    } else {
-        format!(
-            "It is asked for by {from}.\nThe nearest that are: {}.",
-            sorted.join(", ")
-        )
-    };
-    Err(Failure::new(
-        format!("{name} {text} is not available"),
-        why,
-        format!(
-            "Change {from} to one of these and push again,\n\
-             or set PVDIFY_RUNTIME_FALLBACK=nearest to build with the nearest."
-        ),
-    ))
+    Err(fallback.refusal(wanted, available))
 }
 
 /// The failure for a requirement that can't be read.
@@ -151,52 +133,6 @@ pub fn unreadable(wanted: Wanted<'_>, example: &str) -> Failure {
         format!("{} is {:?}.", wanted.from, wanted.text),
         format!("Write a version as in {example}, commit and push again."),
     )
-}
-
-/// Those nearest to the first version named in `text`, the nearest first; without one, the newest. Of the
-/// releases that are equally far the newest stands for all: for `21`, the newest 22 and the newest 20.
-#[must_use]
-pub fn nearest<'a>(text: &str, available: &'a [String], number: usize) -> Vec<&'a str> {
-    let target = first_numbers(text).unwrap_or_default();
-    let mut found: Vec<(Vec<u64>, &str)> = available
-        .iter()
-        .filter(|version| !is_prerelease(version))
-        .map(|version| (distance(&target, version), version.as_str()))
-        .collect();
-    found.sort_by(|(far_a, a), (far_b, b)| far_a.cmp(far_b).then(compare(b, a)));
-    let mut lines: Vec<Vec<u64>> = Vec::new();
-    found.retain(|(far, version)| {
-        let line: Vec<u64> = numbers(version).into_iter().take(far.len()).collect();
-        let is_new = target.is_empty() || !lines.contains(&line);
-        lines.push(line);
-        is_new
-    });
-    found
-        .into_iter()
-        .take(number)
-        .map(|(_, version)| version)
-        .collect()
-}
-
-// Number by number up to the first that differs: what comes after it says nothing about nearness.
-fn distance(target: &[u64], version: &str) -> Vec<u64> {
-    let numbers = numbers(version);
-    let mut distance = Vec::new();
-    for (at, wanted) in target.iter().enumerate() {
-        distance.push(wanted.abs_diff(numbers.get(at).copied().unwrap_or(0)));
-        if distance[at] != 0 {
-            break;
-        }
-    }
-    distance
-}
-
-fn first_numbers(text: &str) -> Option<Vec<u64>> {
-    let from = &text[text.find(|c: char| c.is_ascii_digit())?..];
-    let end = from
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(from.len());
-    Some(numbers(&from[..end]))
 }
 
 fn numbers(version: &str) -> Vec<u64> {
@@ -319,38 +255,6 @@ mod tests {
             );
         }
         assert!(Requirement::prefix(">=3").is_none());
-    }
-
-    #[test]
-    fn the_nearest_are_by_distance() {
-        assert_eq!(nearest("^21.3", &node(), 3), ["22.23.3", "20.19.2", "24.1.0"]);
-        assert_eq!(nearest("20.18.0", &node(), 3), ["20.19.2", "20.9.0", "22.23.3"]);
-        assert_eq!(nearest("lts/zzz", &node(), 2), ["24.1.0", "22.23.3"]);
-    }
-
-    #[test]
-    fn what_is_missing_is_told_with_the_nearest() {
-        let wanted = Wanted {
-            name: "Node.js",
-            text: "21.x",
-            from: "engines.node in package.json",
-        };
-        let requirement = Requirement::npm("21.x").unwrap();
-        let failure = choose(wanted, &requirement, &node(), &Env::new()).unwrap_err();
-        insta::assert_snapshot!(failure.text(), @r"
-        Node.js 21.x is not available
-
-        It is asked for by engines.node in package.json.
-        The nearest that are: 0.12.18, 18.20.8, 20.19.2, 22.23.3, 24.1.0.
-
-        Change engines.node in package.json to one of these and push again,
-        or set PVDIFY_RUNTIME_FALLBACK=nearest to build with the nearest.
-        ");
-        let mut env = Env::new();
-        env.insert("PVDIFY_RUNTIME_FALLBACK", "nearest");
-        let chosen = choose(wanted, &requirement, &node(), &env).unwrap();
-        assert!(chosen.is_fallback);
-        assert_eq!(chosen.version, "22.23.3");
     }
 
     #[test]
