@@ -136,7 +136,13 @@ pub(crate) fn prune(project: &Project) -> Result<Option<Command>> {
     let command = project.command();
     Ok(match project.manager.kind {
         Kind::Npm if project.manager_major() >= 7 => {
-            Some(command.args(["prune", "--omit=dev", "--ignore-scripts", "--no-package-lock"]))
+            let command = command.args(["prune", "--omit=dev", "--ignore-scripts"]);
+            // Told to ignore a lockfile that is there, npm would choose all versions anew.
+            Some(command.arg(if project.manager.lockfile.is_some() {
+                "--no-save"
+            } else {
+                "--no-package-lock"
+            }))
         }
         Kind::Npm => Some(command.args(["prune", "--production"])),
         Kind::Pnpm if project.is_workspace() || project.manager_major() >= 12 => Some(command.args([

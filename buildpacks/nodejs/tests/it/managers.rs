@@ -1,6 +1,7 @@
 //! Each package manager: install from its lockfile, build with dev dependencies, prune, run.
 
-use crate::{BUILD_AND_START, running::Running, sample};
+use crate::{BUILD_AND_START, running::Running, sample, with_downloads};
+use std::fs;
 
 // What holds for all of them.
 fn builds_and_runs(fixture: &str, env: &[(&str, &str)]) -> String {
@@ -85,4 +86,27 @@ fn yarn_4_with_plug_and_play() {
 fn bun() {
     let log = builds_and_runs("bun", &[]);
     assert!(log.contains("$ bun install --frozen-lockfile"), "{log}");
+}
+
+#[test]
+fn pruning_leaves_the_versions_that_the_lockfile_has() {
+    let package_json = r#"{"name":"x","version":"1.0.0","engines":{"node":"24.x"},"scripts":{"build":"true"},
+        "dependencies":{"ms":"^2.0.0"},"devDependencies":{"semver":"7.6.3"}}"#;
+    let lockfile = r#"{"name":"x","version":"1.0.0","lockfileVersion":3,"requires":true,"packages":{
+        "":{"name":"x","version":"1.0.0","dependencies":{"ms":"^2.0.0"},"devDependencies":{"semver":"7.6.3"}},
+        "node_modules/ms":{"version":"2.1.1"},
+        "node_modules/semver":{"version":"7.6.3","dev":true,"bin":{"semver":"bin/semver.js"}}}}"#;
+    let app = with_downloads(crate::app())
+        .file("package.json", package_json)
+        .file("package-lock.json", lockfile)
+        .file("server.js", "");
+    let log = app.build().passed().log();
+    let modules = app.dir().join("node_modules");
+    let ms = fs::read_to_string(modules.join("ms/package.json")).unwrap();
+    assert!(ms.contains(r#""version": "2.1.1""#), "{log}\n{ms}");
+    assert!(!modules.join("semver").exists(), "{log}");
+    assert_eq!(
+        fs::read_to_string(app.dir().join("package-lock.json")).unwrap(),
+        lockfile
+    );
 }
