@@ -4,6 +4,7 @@
 //! (`node_version`, `manager`), installed into layers (`toolchain`); dependencies, the app's scripts and
 //! pruning (`modules`, or `pnp`); what starts the app (`start`).
 
+mod addition;
 mod install;
 mod key;
 mod manager;
@@ -80,6 +81,9 @@ impl libcnb::Buildpack for NodejsBuildpack {
         } else {
             modules::prepare(&context, &project)?;
         }
+        if project.launch && start::is_handler(&project) {
+            addition::server(&context, &project)?;
+        }
         let mut launch = LaunchBuilder::new();
         if let Some(web) = web_process(&project, is_pnp)? {
             launch.process(web);
@@ -146,13 +150,8 @@ fn set_up(context: &BuildContext<NodejsBuildpack>) -> Result<Project> {
     let downloads = Downloads::of(&env);
     let runs_bun = project.manager.kind == Kind::Bun && starts_with_bun(&project);
     let versions = (project.node_version.as_str(), npm.as_str());
-    let node = toolchain::node(
-        context,
-        &registry,
-        &downloads,
-        versions,
-        project.launch && !runs_bun,
-    )?;
+    // Beside Bun too: many a package's program, and many an app's own command, is for `node`.
+    let node = toolchain::node(context, &registry, &downloads, versions, project.launch)?;
     env = node.apply(&env);
     if project.manager.kind != Kind::Npm {
         let manager = (&project.manager, project.manager_version.as_str());
@@ -174,6 +173,7 @@ fn set_up(context: &BuildContext<NodejsBuildpack>) -> Result<Project> {
         &cache,
         &mut env,
     );
+    addition::settings(&project, &mut env);
     project.env = env;
     Ok(project)
 }

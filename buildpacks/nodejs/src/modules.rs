@@ -6,6 +6,7 @@
 //! first, and a rebuild without a change copies nothing at all. tree.rs says why copies and links.
 
 use crate::{
+    addition,
     install::{self, Wanted},
     key, problems,
     project::Project,
@@ -115,7 +116,9 @@ fn with_scripts(context: &Context, project: &Project) -> Result<()> {
     step.done();
 
     steps::restore_caches(context, project)?;
+    let adapter = addition::adapter(context, project)?;
     steps::build(project)?;
+    drop(adapter);
     steps::keep_caches(context, project)?;
     if !project.launch && !project.is_helper {
         // What the build made is all that the image gets.

@@ -19,7 +19,7 @@ use std::{fs, path::Path};
 
 type Context = BuildContext<crate::NodejsBuildpack>;
 
-const LOADERS: [&str; 2] = [".pnp.cjs", ".pnp.loader.mjs"];
+const LOADERS: [&str; 3] = [".pnp.cjs", ".pnp.js", ".pnp.loader.mjs"];
 
 /// Installs, builds and prunes.
 pub(crate) fn prepare(context: &Context, project: &mut Project) -> Result<()> {

@@ -39,6 +39,13 @@ const KNOWN: &[Known] = &[
         why: "mysqlclient has to be compiled here, and MySQL's library is missing.",
         fix: "Ask for `PyMySQL` instead, which needs none; or name `libmariadb-dev` and `libmariadb3` in an Aptfile.",
     },
+    // Its code in C is for an older Python's.
+    Known {
+        signs: &["\u{2018}_Py", "\u{2018}Py", "longintrepr.h", "ob_digit"],
+        why: "A package is too old for this Python: its code in C does not compile with it.",
+        fix: "Ask for a newer version of it (the lines above say which one failed), or for an older Python in \
+              .python-version, and push again.",
+    },
     Known {
         signs: &[
             "fatal error: ",
@@ -237,6 +244,13 @@ mod tests {
 
         Ask for a version of the package that is compiled already for this Python: a newer one, mostly.
         ");
+    }
+
+    #[test]
+    fn a_package_in_c_for_an_older_python() {
+        let line = "error: implicit declaration of function \u{2018}_PyInterpreterState_Get\u{2019}";
+        assert!(failure(line).contains("A package is too old for this Python: its code in C"));
+        assert!(!failure("fatal error: x.h: No such file").contains("too old"));
     }
 
     #[test]

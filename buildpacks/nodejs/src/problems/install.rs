@@ -289,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_buns_output_does_not_name() {
+        let text = of_install(
+            Kind::Bun,
+            "error: DNSResolveFailed downloading tarball @x/y@1.0.0",
+        );
+        assert!(
+            text.starts_with(
+                "The dependencies could not be fetched\n\nA host could not be reached from the build;"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn any_other_install() {
         insta::assert_snapshot!(of_install(Kind::Npm, "?"), @r"
         The dependencies could not be installed

@@ -61,6 +61,8 @@ const NETWORK: &[&str] = &[
     "ECONNREFUSED",
     "ECONNRESET",
     "ENOTFOUND",
+    "DNSResolveFailed",
+    "ConnectionRefused downloading",
     "EAI_AGAIN",
     "SELF_SIGNED_CERT_IN_CHAIN",
     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",

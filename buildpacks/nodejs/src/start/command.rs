@@ -56,7 +56,9 @@ pub(super) fn pnp_command(project: &Project, script: &str) -> Option<Vec<String>
     if first != "node" {
         return None;
     }
-    let mut command = vec!["node".to_owned(), "--require".to_owned(), "./.pnp.cjs".to_owned()];
+    // Yarn 2 calls it `.pnp.js`.
+    let loader = files::first(&project.app, &[".pnp.cjs", ".pnp.js"]).unwrap_or(".pnp.cjs");
+    let mut command = vec!["node".to_owned(), "--require".to_owned(), format!("./{loader}")];
     if files::exists(&project.app, ".pnp.loader.mjs") {
         command.extend(["--experimental-loader".to_owned(), "./.pnp.loader.mjs".to_owned()]);
     }

@@ -6,7 +6,10 @@ use buildpack_support::files;
 /// A framework: the package that the app depends on, what its build makes, and what starts that.
 type Framework = (&'static str, &'static str, &'static [&'static str]);
 
-const FRAMEWORKS: [Framework; 7] = [
+/// What TanStack Start's build makes: `fetch`, without a server.
+pub(crate) const HANDLER: &str = "dist/server/server.js";
+
+const FRAMEWORKS: [Framework; 8] = [
     ("next", ".next/BUILD_ID", &["next", "start"]),
     (
         "nuxt",
@@ -15,6 +18,12 @@ const FRAMEWORKS: [Framework; 7] = [
     ),
     (
         "@sveltejs/adapter-node",
+        "build/index.js",
+        &["node", "build/index.js"],
+    ),
+    // It made one of adapter-node's kind: see `addition`.
+    (
+        "@sveltejs/adapter-auto",
         "build/index.js",
         &["node", "build/index.js"],
     ),
@@ -42,14 +51,28 @@ pub(super) fn framework(project: &Project) -> Option<(&'static [&'static str], &
         ".output/server/index.mjs",
         ["node", ".output/server/index.mjs"].as_slice(),
     );
+    let handler = [(HANDLER, ["srvx", "--prod", "-s", "../client", HANDLER].as_slice())];
     FRAMEWORKS
         .iter()
         .filter(|(package, _, _)| project.package_json.depends_on(package))
         .map(|(_, file, command)| (*file, *command))
         // Several frameworks are served by Nitro.
         .chain([nitro])
+        .chain(handler.into_iter().filter(|_| is_of_tanstack(project)))
         .find(|(file, _)| files::exists(&project.app, file))
         .map(|(file, command)| (command, file))
+}
+
+fn is_of_tanstack(project: &Project) -> bool {
+    ["@tanstack/react-start", "@tanstack/solid-start"]
+        .iter()
+        .any(|package| project.package_json.depends_on(package))
+}
+
+/// Whether the app is started by the server that is added to its handler.
+pub(crate) fn is_handler(project: &Project) -> bool {
+    super::web(project, false).is_some_and(|web| web.command.first().is_some_and(|program| program == "srvx"))
+        && framework(project).is_some_and(|(_, file)| file == HANDLER)
 }
 
 // A server for development, which has no place where the build made the real one.

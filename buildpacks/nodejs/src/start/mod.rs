@@ -11,6 +11,7 @@ mod framework;
 use crate::{package_json::PackageJson, project::Project};
 use buildpack_support::{Failure, Result, files};
 use command::{pnp_command, script_command};
+pub(crate) use framework::{HANDLER, is_handler};
 use framework::{framework, is_dev_server};
 use std::path::Path;
 
@@ -75,7 +76,7 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
 /// What to tell when there is no web process.
 pub(crate) fn nothing(package_json: &PackageJson) -> &'static str {
     if package_json.depends_on("@sveltejs/adapter-auto") {
-        return "Nothing says how to start the app: SvelteKit's adapter-auto makes no server here.\n\
+        return "Nothing says how to start the app: this version of SvelteKit's adapter-auto makes no server.\n\
                 Run `npm install --save-dev @sveltejs/adapter-node`, import that in svelte.config.js, commit and push.";
     }
     "Nothing says how to start the app: package.json has no script `start`, there is no server.js,\n\
@@ -182,7 +183,7 @@ mod tests {
         let package_json =
             PackageJson::parse(r#"{"devDependencies":{"@sveltejs/adapter-auto":"^4.0.0"}}"#).unwrap();
         insta::assert_snapshot!(nothing(&package_json), @r"
-        Nothing says how to start the app: SvelteKit's adapter-auto makes no server here.
+        Nothing says how to start the app: this version of SvelteKit's adapter-auto makes no server.
         Run `npm install --save-dev @sveltejs/adapter-node`, import that in svelte.config.js, commit and push.
         ");
         insta::assert_snapshot!(nothing(&PackageJson::default()), @r#"
@@ -227,6 +228,28 @@ mod tests {
                 Some("node .output/server/index.mjs (.output/server/index.mjs was built)"),
             ),
             (
+                vec![
+                    (
+                        "package.json",
+                        r#"{"dependencies":{"@tanstack/react-start":"latest"}}"#.into(),
+                    ),
+                    ("dist/server/server.js", String::new()),
+                ],
+                false,
+                Some("srvx --prod -s ../client dist/server/server.js (dist/server/server.js was built)"),
+            ),
+            (
+                vec![
+                    (
+                        "package.json",
+                        r#"{"devDependencies":{"@sveltejs/adapter-auto":"7"}}"#.into(),
+                    ),
+                    ("build/index.js", String::new()),
+                ],
+                false,
+                Some("node build/index.js (build/index.js was built)"),
+            ),
+            (
                 vec![("package.json", start("nuxt dev"))],
                 false,
                 Some("nuxt dev (the script `start`)"),
@@ -235,6 +258,11 @@ mod tests {
                 vec![("package.json", start("node a.js"))],
                 true,
                 Some("node --require ./.pnp.cjs a.js (the script `start`)"),
+            ),
+            (
+                vec![("package.json", start("node a.js")), (".pnp.js", String::new())],
+                true,
+                Some("node --require ./.pnp.js a.js (the script `start`)"),
             ),
             (
                 vec![("package.json", start("serve"))],

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
+mod additions;
 mod failures;
 mod layers;
 mod managers;

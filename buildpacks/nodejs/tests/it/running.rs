@@ -25,15 +25,25 @@ impl Running {
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        while !line.starts_with("port ") {
+        // The second is what srvx says.
+        let port_of = |line: &str| {
+            let rest = line
+                .strip_prefix("port ")
+                .or_else(|| Some(line.split_once("http://localhost:")?.1))?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().ok()
+        };
+        let port = loop {
             line.clear();
             assert_ne!(
                 output.read_line(&mut line).unwrap(),
                 0,
                 "the app ended before it listened"
             );
-        }
-        let port = line.trim().trim_start_matches("port ").parse().unwrap();
+            if let Some(port) = port_of(&line) {
+                break port;
+            }
+        };
         Self { child, output, port }
     }
 
