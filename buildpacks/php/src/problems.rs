@@ -20,6 +20,25 @@ pub(crate) fn composer(error: CommandError, line: &str) -> Failure {
              require.php of composer.json.",
         );
     }
+    // Before the lock file: that it is not up to date is often a warning only.
+    if says(&[
+        "Could not resolve host",
+        "unable to access 'http",
+        "could not be resolved",
+        "curl error",
+        "Connection timed out",
+        "Failed to connect",
+        "could not be downloaded",
+        "could not be fully loaded",
+    ]) {
+        return Failure::new(
+            "Composer's repository could not be reached",
+            format!("{error} The output above names the address."),
+            "Push again. If it stays, the server can't reach it: its administrator sets a proxy (HTTPS_PROXY), or the app\n\
+             names a mirror under `repositories` in composer.json. Packages that are committed (the folder vendor, with\n\
+             composer.lock) are not fetched.",
+        );
+    }
     if says(&[
         "is not present in the lock file",
         "lock file is not up to date",
@@ -43,23 +62,6 @@ pub(crate) fn composer(error: CommandError, line: &str) -> Failure {
             "A repository refused to give a package",
             "It is private, and the build has no valid token for it; the output above names it.",
             "Set COMPOSER_AUTH for builds of this app, as in {\"http-basic\":{\"HOST\":{\"username\":\"token\",\"password\":\"...\"}}}.",
-        );
-    }
-    if says(&[
-        "Could not resolve host",
-        "could not be resolved",
-        "curl error",
-        "Connection timed out",
-        "Failed to connect",
-        "could not be downloaded",
-        "could not be fully loaded",
-    ]) {
-        return Failure::new(
-            "Composer's repository could not be reached",
-            format!("{error} The output above names the address."),
-            "Push again. If it stays, the server can't reach it: its administrator sets a proxy (HTTPS_PROXY), or the app\n\
-             names a mirror under `repositories` in composer.json. Packages that are committed (the folder vendor, with\n\
-             composer.lock) are not fetched.",
         );
     }
     if says(&[
@@ -116,6 +118,18 @@ mod tests {
             tail: text.lines().map(str::to_owned).collect(),
         };
         composer(error, "8.4").text()
+    }
+
+    #[test]
+    fn a_host_out_of_reach_is_told_whatever_is_warned_of_besides() {
+        let text = of(
+            "Warning: The lock file is not up to date with the latest changes in composer.json.\n\
+             fatal: unable to access 'https://git.example/router.git/': Could no",
+        );
+        assert!(
+            text.starts_with("Composer's repository could not be reached\n"),
+            "{text}"
+        );
     }
 
     #[test]
