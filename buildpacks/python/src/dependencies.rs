@@ -4,7 +4,7 @@
 //! as what it was made from stays, and otherwise made anew: uv takes what it had before from its cache.
 
 use crate::{
-    PythonBuildpack, errors,
+    PythonBuildpack, asgi, errors,
     inputs::{self, Itself},
     interpreter::Python,
     libraries,
@@ -216,6 +216,14 @@ impl Install<'_> {
         // Older code takes this package for a part of Python, which it was until 3.12.
         if self.python.is_newer && manager != Manager::Nothing {
             self.run(self.uv(&["pip", "install", "setuptools<81"]).quiet())?;
+        }
+        if let Some(framework) = asgi::without_server(&installed(self.venv)) {
+            output::warning(format!(
+                "{framework} is called by a server, and the app installs none: {0} is installed besides.\n\
+                 Add {0} to what the app installs, to have the version that you tried.",
+                asgi::SERVER
+            ));
+            self.run(self.uv(&["pip", "install", asgi::SERVER]))?;
         }
         Ok(())
     }

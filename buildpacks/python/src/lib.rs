@@ -4,6 +4,7 @@
 //! follows the memory. Everything is installed by uv, which is told what pip is told on this server. What always
 //! holds: the environment is made anew or kept untouched, never patched; its bytecode does not depend on times.
 
+mod asgi;
 mod bytecode;
 mod dependencies;
 mod detect;

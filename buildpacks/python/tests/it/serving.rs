@@ -93,3 +93,21 @@ fn a_procfile_says_what_serves() {
     assert!(!app.build().passed().stdout.contains("Process types"));
     assert_eq!(app.process("web"), None);
 }
+
+#[test]
+fn an_asgi_app_without_a_server_gets_one() {
+    let app = app().file("requirements.txt", "starlette\n").file(
+        "main.py",
+        "from starlette.applications import Starlette\napp = Starlette()\n",
+    );
+    let built = app.build().passed();
+    assert!(
+        built.stdout.contains(
+            " !     starlette is called by a server, and the app installs none: uvicorn is installed besides."
+        ),
+        "{}",
+        built.stdout
+    );
+    assert!(app.layer("venv").join("bin/uvicorn").is_file());
+    assert!(app.process("web").unwrap()[2].starts_with("uvicorn main:app --host 0.0.0.0 "));
+}
