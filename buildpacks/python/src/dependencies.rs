@@ -4,7 +4,7 @@
 //! as what it was made from stays, and otherwise made anew: uv takes what it had before from its cache.
 
 use crate::{
-    PythonBuildpack, asgi, errors,
+    PythonBuildpack, asgi, errors, former_parts,
     inputs::{self, Itself},
     interpreter::Python,
     libraries,
@@ -214,8 +214,14 @@ impl Install<'_> {
             Manager::Nothing => {}
         }
         // Older code takes this package for a part of Python, which it was until 3.12.
-        if self.python.is_newer && manager != Manager::Nothing {
-            self.run(self.uv(&["pip", "install", "setuptools<81"]).quiet())?;
+        let importer = former_parts::importer(self.venv);
+        if let Some(module) = &importer {
+            output::detail(format!(
+                "{module} imports pkg_resources: setuptools is to have it"
+            ));
+        }
+        if importer.is_some() || self.python.is_newer && manager != Manager::Nothing {
+            self.run(self.uv(&["pip", "install", former_parts::SETUPTOOLS]).quiet())?;
         }
         if let Some(framework) = asgi::without_server(&installed(self.venv)) {
             output::warning(format!(

@@ -10,6 +10,7 @@ mod dependencies;
 mod detect;
 mod django;
 mod errors;
+mod former_parts;
 mod framework;
 mod inputs;
 mod interpreter;

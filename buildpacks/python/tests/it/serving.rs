@@ -111,3 +111,25 @@ fn an_asgi_app_without_a_server_gets_one() {
     assert!(app.layer("venv").join("bin/uvicorn").is_file());
     assert!(app.process("web").unwrap()[2].starts_with("uvicorn main:app --host 0.0.0.0 "));
 }
+
+#[test]
+fn a_server_of_former_times_starts() {
+    let app = app()
+        .file("requirements.txt", "gunicorn==20.1.0\n")
+        .file("app.py", "");
+    let built = app.build().passed();
+    assert!(
+        built.stdout.contains("gunicorn/util.py imports pkg_resources"),
+        "{}",
+        built.stdout
+    );
+    let version = std::process::Command::new(app.layer("venv").join("bin/gunicorn"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert!(
+        version.status.success(),
+        "{}",
+        String::from_utf8_lossy(&version.stderr)
+    );
+}
