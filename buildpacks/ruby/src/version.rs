@@ -68,7 +68,26 @@ fn relax(app: &Path, number: usize) -> Result<()> {
             }
         })
         .collect();
-    files::write(&app.join("Gemfile"), lines.join("\n") + "\n")
+    files::write(&app.join("Gemfile"), lines.join("\n") + "\n")?;
+    if let Some(lock) = files::read(app, "Gemfile.lock")? {
+        files::write(&app.join("Gemfile.lock"), without_ruby(&lock))?;
+    }
+    Ok(())
+}
+
+// Without the section that names a Ruby: frozen, Bundler would find that it is not the Gemfile's.
+fn without_ruby(lock: &str) -> String {
+    let mut is_of_ruby = false;
+    let lines: Vec<&str> = lock
+        .lines()
+        .filter(|line| {
+            if !line.starts_with(' ') && !line.is_empty() {
+                is_of_ruby = *line == "RUBY VERSION";
+            }
+            !is_of_ruby
+        })
+        .collect();
+    lines.join("\n") + "\n"
 }
 
 // Only the line of it counts: its newest patch is what there is.
@@ -139,6 +158,19 @@ mod tests {
             version: "3.3.14".to_owned(),
         };
         assert_eq!(ruby.line(), "3.3");
+    }
+
+    #[test]
+    fn with_another_ruby_the_lockfile_names_none_either() {
+        let lock = "GEM\n  specs:\n\nDEPENDENCIES\n  puma\n\nRUBY VERSION\n   ruby 3.4.7p58\n\nBUNDLED WITH\n   2.6.9\n";
+        let dir = tempfile::tempdir().unwrap();
+        files::write(&dir.path().join("Gemfile"), "ruby '~> 3.4.0'\n").unwrap();
+        files::write(&dir.path().join("Gemfile.lock"), lock).unwrap();
+        choose(dir.path(), &["3.3.14".to_owned()], &Env::new()).unwrap();
+        assert_eq!(
+            files::read(dir.path(), "Gemfile.lock").unwrap().unwrap(),
+            "GEM\n  specs:\n\nDEPENDENCIES\n  puma\n\nBUNDLED WITH\n   2.6.9\n"
+        );
     }
 
     #[test]
