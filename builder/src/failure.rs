@@ -76,13 +76,16 @@ pub(crate) fn disk_full() -> BuildError {
     )
 }
 
+// A Dockerfile for other hosts often lies beside a source that needs none.
+const WITHOUT: &str = ". With pvdify buildpacks:set the app is built without its Dockerfile";
+
 fn cause(message: &str, memory_bytes: u64) -> String {
     if let Some(image) = between(message, "initializing source docker://", ": ") {
         return unreachable_image(image, message);
     }
     if let Some(image) = between(message, "short-name \"", "\"") {
         return format!(
-            "the image {image} is not on this server, and its name says no registry: write it whole, as in docker.io/library/{image}"
+            "the image {image} is not on this server, and its name says no registry: write it whole, as in docker.io/library/{image}{WITHOUT}"
         );
     }
     if let Some(status) = between(&format!("{message}\n"), "exit status ", "\n") {
@@ -118,7 +121,7 @@ fn unreachable_image(image: &str, message: &str) -> String {
         } else {
             "its registry can't be reached"
         };
-    format!("the image {image} can't be fetched: {why}")
+    format!("the image {image} can't be fetched: {why}{WITHOUT}")
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -195,9 +198,9 @@ mod tests {
           b
         Dockerfile line 4: RUN x: it was killed, most likely because the build used more than its 1024 MiB of memory
         Dockerfile line 4: COPY nothere /x: "/nothere": no such file or directory
-        Dockerfile line 4: FROM no.invalid/x:1: the image no.invalid/x:1 can't be fetched: its registry's host name is not known
-        Dockerfile line 4: FROM a/x:1: the image a/x:1 can't be fetched: it is private or does not exist
-        Dockerfile line 4: FROM foo: the image foo is not on this server, and its name says no registry: write it whole, as in docker.io/library/foo
+        Dockerfile line 4: FROM no.invalid/x:1: the image no.invalid/x:1 can't be fetched: its registry's host name is not known. With pvdify buildpacks:set the app is built without its Dockerfile
+        Dockerfile line 4: FROM a/x:1: the image a/x:1 can't be fetched: it is private or does not exist. With pvdify buildpacks:set the app is built without its Dockerfile
+        Dockerfile line 4: FROM foo: the image foo is not on this server, and its name says no registry: write it whole, as in docker.io/library/foo. With pvdify buildpacks:set the app is built without its Dockerfile
         the server's disk is full: nothing was changed. Free space on it and deploy again
         the build failed: something new
         "#);
