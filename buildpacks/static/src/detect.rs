@@ -38,6 +38,9 @@ pub(crate) const FOLDERS: [&str; 13] = [
     "docs",
 ];
 
+/// Names that mean sources in most apps: a site is there only where nothing else says what the app is.
+const UNLIKELY: [&str; 3] = ["app/public", "app", "src"];
+
 /// Servers that need no `start` script to be what the app is for.
 const SERVERS: [&str; 12] = [
     "express",
@@ -86,9 +89,15 @@ pub(crate) fn kind(app: &Path) -> Result<Option<Kind>> {
         return Ok(None);
     }
     let is_other = files::first(app, &OTHERS).is_some();
+    let unlikely = if files::exists(app, "package.json") {
+        &[]
+    } else {
+        UNLIKELY.as_slice()
+    };
     let folder = FOLDERS
         .iter()
-        .take(if is_other { 1 } else { FOLDERS.len() })
+        .chain(unlikely)
+        .take(if is_other { 1 } else { usize::MAX })
         .find(|folder| has_index(&app.join(folder)));
     Ok(folder.map(|folder| Kind::Plain(folder)))
 }
@@ -170,6 +179,13 @@ mod tests {
                 &[("index.html", ""), ("Procfile", "worker: ./work")],
                 Some("index.html is there"),
             ),
+            (
+                &[("app/public/index.html", ""), ("app/other/index.html", "")],
+                Some("app/public/index.html is there"),
+            ),
+            (&[("src/index.html", "")], Some("src/index.html is there")),
+            (&[("src/index.html", ""), ("package.json", lint)], None),
+            (&[("src/index.html", ""), ("mix.exs", "")], None),
             (&[("main.css", "")], None),
             (&[("assets/index.html", "")], None),
         ] {
