@@ -112,7 +112,18 @@ pub(crate) fn install(
             has_copies: inputs.has_copies,
         };
         install.make_venv()?;
-        install.packages(*manager)?;
+        match install.packages(*manager) {
+            Err(failure) if former_parts::is_missing_in_a_build(&failure) => {
+                output::detail(format!(
+                    "A package's own build imports pkg_resources: once more with {}",
+                    former_parts::SETUPTOOLS
+                ));
+                let folder = temporary()?;
+                let env = former_parts::in_builds(env, folder.path())?;
+                Install { env, ..install }.packages(*manager)?;
+            }
+            other => other?,
+        }
         libraries::note(path)?;
         let mut layer_env = LayerEnv::new();
         layer_env.insert(Scope::All, ModificationBehavior::Override, "VIRTUAL_ENV", path);

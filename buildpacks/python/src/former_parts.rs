@@ -4,6 +4,8 @@
 //! A package says "any setuptools", gets the newest, and does not start. So what is installed is searched for
 //! imports that come with the package itself: at a line's beginning, not deeper than a module of the package.
 
+use buildpack_support::{Failure, Result, files};
+use libcnb::Env;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -31,6 +33,20 @@ pub(crate) fn importer(venv: &Path) -> Option<String> {
         .filter(|path| path.extension().is_some_and(|end| end == "py"))
         .find(|path| imports(path))
         .and_then(|path| Some(path.strip_prefix(&site).ok()?.display().to_string()))
+}
+
+/// Whether a package's build failed for want of it.
+pub(crate) fn is_missing_in_a_build(failure: &Failure) -> bool {
+    failure.why().contains("No module named 'pkg_resources'")
+}
+
+/// `env` for builds of packages with a setuptools that has it; `folder` is to live as long.
+pub(crate) fn in_builds(env: &Env, folder: &Path) -> Result<Env> {
+    let file = folder.join("build-constraints.txt");
+    files::write(&file, format!("{SETUPTOOLS}\n"))?;
+    let mut env = env.clone();
+    env.insert("UV_BUILD_CONSTRAINT", file);
+    Ok(env)
 }
 
 fn imports(path: &Path) -> bool {
@@ -64,7 +80,6 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use buildpack_support::files;
 
     fn found(tree: &[(&str, &str)]) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();

@@ -25,6 +25,7 @@ fn app_with_uv() -> App {
     app().process_env("PATH", &PATH)
 }
 
+mod additions;
 mod detecting;
 mod failing;
 mod installing;
