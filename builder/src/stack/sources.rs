@@ -25,7 +25,7 @@ pub(super) async fn deb_lines(mirror: Option<&str>) -> Result<Vec<String>, Stack
         if !is_address(mirror) {
             return Err(StackError::new(
                 format!("{mirror:?} is no mirror's URL"),
-                "give one as in /etc/apt/sources.list of a Debian machine: http://deb.debian.org/debian",
+                "give one as it is in /etc/apt/sources.list of a Debian machine: http://mirror.example/debian",
             ));
         }
         return Ok(vec![format!("deb {mirror} trixie main")]);
@@ -41,7 +41,7 @@ pub(super) async fn deb_lines(mirror: Option<&str>) -> Result<Vec<String>, Stack
     }
     Err(StackError::new(
         "this host's apt has no Debian mirror to take trixie from",
-        "name one: pvdifyd stack build --mirror http://deb.debian.org/debian",
+        "name one: pvdifyd stack build --mirror http://mirror.example/debian",
     ))
 }
 
@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn the_hosts_mirrors_give_the_same_lines_for_trixie() {
         let targets = "\
-Packages|Debian|Debian|oldstable|bookworm|http://deb.debian.org/debian/
-Translations|Debian|Debian|oldstable|bookworm|http://deb.debian.org/debian/
-Packages|Debian|Debian|oldstable-updates|bookworm-updates|http://deb.debian.org/debian/
-Packages|Debian|Debian Backports|stable-backports|trixie-backports|http://deb.debian.org/debian/
-Packages|Debian|Debian|stable-backports|bookworm-backports|http://deb.debian.org/debian/
+Packages|Debian|Debian|oldstable|bookworm|http://first.example/debian/
+Translations|Debian|Debian|oldstable|bookworm|http://first.example/debian/
+Packages|Debian|Debian|oldstable-updates|bookworm-updates|http://first.example/debian/
+Packages|Debian|Debian Backports|stable-backports|trixie-backports|http://first.example/debian/
+Packages|Debian|Debian|stable-backports|bookworm-backports|http://first.example/debian/
 Packages|Debian|Debian-Security|oldstable-security|bookworm-security|https://mirror.example/debian-security/
 Packages|Debian|Debian|oldstable|bookworm|http://second.example/debian/
 Packages|Node Source|Node Source|nodistro|nodistro|https://nodes.example/
@@ -129,8 +129,8 @@ Packages|Node Source|Node Source|nodistro|nodistro|https://nodes.example/
         assert_eq!(
             lines_of(targets),
             [
-                "deb http://deb.debian.org/debian/ trixie main",
-                "deb http://deb.debian.org/debian/ trixie-updates main",
+                "deb http://first.example/debian/ trixie main",
+                "deb http://first.example/debian/ trixie-updates main",
                 "deb https://mirror.example/debian-security/ trixie-security main",
             ]
         );
