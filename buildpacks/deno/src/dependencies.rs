@@ -258,7 +258,7 @@ mod tests {
 
         It was changed after deno.lock was written. If you trust it, run `deno install --reload` on your machine, commit deno.lock and push again.
         ");
-        insta::assert_snapshot!(text("error: Import 'https://jsr.io/x' failed.", false), @r"
+        insta::assert_snapshot!(text("error: Import 'https://modules.example/x' failed.", false), @r"
         The app's dependencies can't be installed
 
         `deno install --frozen` ended with status 1.
