@@ -78,18 +78,34 @@ pub(crate) fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
-// The first source is the index, unless it is the public one: a server's own setting then holds.
+// Further sources are further indexes. The default one stands for the client's own: where the server sets an index for
+// builds, that one counts, because uv takes its environment's before the file's.
 fn sources(sources: &Value) -> String {
-    let urls: Vec<&str> = sources
+    let line = |source: &Value| {
+        let url = source["url"].as_str()?;
+        let option = if is_default(source["name"].as_str(), url) {
+            "--index-url"
+        } else {
+            "--extra-index-url"
+        };
+        Some(format!("{option} {url}\n"))
+    };
+    sources
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|source| source["url"].as_str())
-        .filter(|url| !url.contains("://pypi.org/") && !url.contains("://pypi.python.org/"))
-        .collect();
-    urls.iter()
-        .map(|url| format!("--extra-index-url {url}\n"))
+        .filter_map(line)
         .collect()
+}
+
+// The source that Pipenv writes into a new Pipfile is called `pypi`. Mirrors of companies are often called so too, but
+// their indexes lie deeper than at the host's root, or are read with a password.
+fn is_default(name: Option<&str>, url: &str) -> bool {
+    let is_plain = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.trim_end_matches('/').split_once('/'))
+        .is_some_and(|(host, path)| path == "simple" && !host.contains('@'));
+    is_plain && name.is_none_or(|name| name.eq_ignore_ascii_case("pypi"))
 }
 
 fn requirement(name: &str, package: &Map<String, Value>) -> String {
@@ -150,7 +166,7 @@ mod tests {
     use super::*;
 
     const LOCK: &str = r#"{
-        "_meta": {"sources": [{"name": "pypi", "url": "https://pypi.org/simple"}, {"name": "own", "url": "https://own/simple"}]},
+        "_meta": {"sources": [{"name": "pypi", "url": "https://index.example/simple"}, {"name": "own", "url": "https://own/simple"}]},
         "default": {
             "Flask": {"version": "==3.0.0", "hashes": ["sha256:aa", "sha256:bb"], "markers": "python_version >= '3.8'"},
             "psycopg": {"version": "==3.1", "extras": ["binary"]},
@@ -163,6 +179,7 @@ mod tests {
     #[test]
     fn a_lock_becomes_requirements() {
         insta::assert_snapshot!(locked(LOCK, &["flask".to_owned()]).unwrap(), @r"
+        --index-url https://index.example/simple
         --extra-index-url https://own/simple
         Flask==3.0.0 ; python_version >= '3.8' --hash=sha256:aa --hash=sha256:bb
         lib @ git+https://example.com/lib.git@abc
@@ -184,6 +201,21 @@ mod tests {
         requests>=2
         x==1.0
         ");
+    }
+
+    #[test]
+    fn the_source_that_pipenv_writes_by_itself_is_the_default_index() {
+        for (name, url, expected) in [
+            (Some("pypi"), "https://index.example/simple", true),
+            (Some("PyPI"), "https://index.example/simple/", true),
+            (None, "https://index.example/simple", true),
+            (Some("own"), "https://index.example/simple", false),
+            (Some("pypi"), "https://mirror.example/root/pypi/simple", false),
+            (Some("pypi"), "https://me:$TOKEN@mirror.example/simple", false),
+            (Some("pypi"), "mirror", false),
+        ] {
+            assert_eq!(is_default(name, url), expected, "{name:?} {url}");
+        }
     }
 
     #[test]
