@@ -1,0 +1,81 @@
+//! What apt plans, as `--print-uris` says it: a line for each package, with the digest by which it is shared.
+
+use crate::download::Digest;
+
+/// A package as apt plans it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// `curl_8.14.1-2_amd64.deb`, escaped as apt does.
+    pub file: String,
+    /// Bytes of the file.
+    pub size: u64,
+    pub(super) digest: Option<Digest>,
+}
+
+impl Planned {
+    /// The package's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.file.split('_').next().unwrap_or(&self.file)
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.file
+            .split('_')
+            .nth(1)
+            .unwrap_or_default()
+            .replace("%3a", ":")
+    }
+
+    // `'URL' FILE SIZE SHA256:HEX`.
+    pub(super) fn read(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix('\'')?.split_once('\'')?.1.split_whitespace();
+        let file = words.next()?.to_owned();
+        let size = words.next()?.parse().ok()?;
+        let digest = words
+            .next()
+            .and_then(|word| word.split_once(':'))
+            .and_then(|(algorithm, hex)| match algorithm {
+                "SHA256" => Digest::sha256(hex),
+                "SHA512" => Digest::sha512(hex),
+                _ => None,
+            });
+        Some(Self { file, size, digest })
+    }
+
+    // `libc6:amd64`: without its architecture, `apt-get download` takes the machine's.
+    pub(super) fn qualified(&self) -> String {
+        let arch = self
+            .file
+            .rsplit('_')
+            .next()
+            .and_then(|rest| rest.strip_suffix(".deb"));
+        match arch {
+            Some(arch) if arch != "all" => format!("{}:{arch}", self.name()),
+            _ => self.name().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apts_plan_is_read() {
+        let hex = "cd".repeat(32);
+        let line = format!(
+            "'http://deb.example/pool/a_1%253a2.deb' libfoo_1%3a2.0-1+b1_amd64.deb 12345 SHA256:{hex}"
+        );
+        let package = Planned::read(&line).unwrap();
+        assert_eq!(
+            (package.name(), package.version().as_str(), package.size),
+            ("libfoo", "1:2.0-1+b1", 12345)
+        );
+        assert_eq!(package.qualified(), "libfoo:amd64");
+        assert!(package.digest.is_some());
+        assert_eq!(Planned::read("Reading package lists..."), None);
+    }
+}
