@@ -2,15 +2,9 @@
 
 use buildpack_support::{
     Failure,
-    command::{Cause, CommandError},
+    command::CommandError,
+    diagnosis::{self, Known},
 };
-
-struct Known {
-    /// One of these stands in the output.
-    signs: &'static [&'static str],
-    why: &'static str,
-    fix: &'static str,
-}
 
 // In this order: a private module is also a module that was not found.
 const KNOWN: &[Known] = &[
@@ -113,25 +107,18 @@ const KNOWN: &[Known] = &[
 
 /// The failure for a go command that failed.
 pub(crate) fn of(error: CommandError, what: &str) -> Failure {
-    if matches!(error.cause, Cause::NotFound) {
-        return error.failure(what, "Push again; if it stays, clear the app's build cache.");
-    }
-    let known = KNOWN
-        .iter()
-        .find(|known| known.signs.iter().any(|sign| error.says(sign)));
-    let Some(known) = known else {
-        return error.failure_with_tail(
-            what,
-            "The lines above name the file and line. Does `go build ./...` succeed where you work, with all files committed?",
-        );
-    };
-    let shown = error.failure_with_tail(what, known.fix);
-    Failure::new(what, format!("{}\n{}", known.why, shown.why()), known.fix)
+    diagnosis::of(
+        error,
+        what,
+        KNOWN,
+        "The lines above name the file and line. Does `go build ./...` succeed where you work, with all files committed?",
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buildpack_support::command::Cause;
 
     fn failure(line: &str) -> String {
         let error = CommandError {

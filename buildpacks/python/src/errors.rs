@@ -2,15 +2,9 @@
 
 use buildpack_support::{
     Failure,
-    command::{Cause, CommandError},
+    command::CommandError,
+    diagnosis::{self, Known},
 };
-
-struct Known {
-    /// One of these stands in the output.
-    signs: &'static [&'static str],
-    why: &'static str,
-    fix: &'static str,
-}
 
 // In this order: a package that does not compile is often also one that "failed to build".
 const KNOWN: &[Known] = &[
@@ -151,26 +145,19 @@ const KNOWN: &[Known] = &[
 
 /// The failure for a run of uv that failed.
 pub(crate) fn of(error: CommandError, what: &str) -> Failure {
-    if matches!(error.cause, Cause::NotFound) {
-        return error.failure(what, "Push again; if it stays, clear the app's build cache.");
-    }
-    let known = KNOWN
-        .iter()
-        .find(|known| known.signs.iter().any(|sign| error.says(sign)));
-    let Some(known) = known else {
-        return error.failure_with_tail(
-            what,
-            "Does the same succeed in a new virtual environment where you work? Push again, or correct what the lines \
+    diagnosis::of(
+        error,
+        what,
+        KNOWN,
+        "Does the same succeed in a new virtual environment where you work? Push again, or correct what the lines \
              above name.",
-        );
-    };
-    let shown = error.failure_with_tail(what, known.fix);
-    Failure::new(what, format!("{}\n{}", known.why, shown.why()), known.fix)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buildpack_support::command::Cause;
 
     fn failure(line: &str) -> String {
         let error = CommandError {

@@ -289,6 +289,12 @@ impl CommandError {
     pub fn says(&self, text: &str) -> bool {
         self.tail.iter().any(|line| line.contains(text))
     }
+
+    /// Whether one of its last lines holds one of `texts`.
+    #[must_use]
+    pub fn says_any(&self, texts: &[&str]) -> bool {
+        texts.iter().any(|text| self.says(text))
+    }
 }
 
 /// Where `program` is on the PATH of `env`.

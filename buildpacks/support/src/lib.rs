@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod command;
+pub mod diagnosis;
 pub mod download;
 pub mod env;
 pub mod failure;
