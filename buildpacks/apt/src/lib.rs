@@ -19,7 +19,7 @@ use crate::{
     wanted::Wanted,
 };
 use buildpack_support::{
-    Failure, Result,
+    Failure, Result, detect,
     download::Downloads,
     env, failure, files, layer, output,
     toolchain::deb::{self, Apt, Base, Planned},
@@ -28,7 +28,7 @@ use libcnb::{
     Env,
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{layer::LayerName, layer_name},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
     layer_env::LayerEnv,
 };
@@ -48,14 +48,10 @@ impl libcnb::Buildpack for AptBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        if files::exists(&context.app_dir, "Aptfile") {
-            output::reason("Aptfile is there");
-        } else if project::is_there(&context.app_dir) {
-            output::reason("project.toml asks for Debian packages");
-        } else {
-            return DetectResultBuilder::fail().build();
-        }
-        DetectResultBuilder::pass().build()
+        let app = &context.app_dir;
+        let in_aptfile = files::exists(app, "Aptfile").then_some("Aptfile is there");
+        let in_project = || project::is_there(app).then_some("project.toml asks for Debian packages");
+        detect::answer(in_aptfile.or_else(in_project))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

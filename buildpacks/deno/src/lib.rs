@@ -28,7 +28,7 @@ use libcnb::{
         launch::{LaunchBuilder, Process},
         layer_name, process_type,
     },
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
     layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
@@ -47,13 +47,7 @@ impl libcnb::Buildpack for DenoBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        match detect::reason(&context.app_dir)? {
-            Some(reason) => {
-                output::reason(reason);
-                DetectResultBuilder::pass().build()
-            }
-            None => DetectResultBuilder::fail().build(),
-        }
+        buildpack_support::detect::answer(detect::reason(&context.app_dir)?)
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

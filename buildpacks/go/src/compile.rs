@@ -10,15 +10,11 @@ use crate::{
     packages::{self, Package, Program},
 };
 use buildpack_support::{
-    Command, Failure, Result, command::CommandError, env as settings, files, fingerprint::Fingerprint, layer,
-    output,
+    Command, Failure, Result, command::CommandError, env as settings, files, fingerprint::Fingerprint, hook,
+    layer, output,
 };
 use libcnb::{Env, build::BuildContext, data::layer_name, layer_env::LayerEnv};
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
-};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 // What separates the one program that serves from the others, for those who call this.
 pub(crate) struct Compiled {
@@ -29,7 +25,7 @@ pub(crate) struct Compiled {
 /// Compiles the app.
 pub(crate) fn run(context: &BuildContext<GoBuildpack>, app: &App, env: &Env) -> Result<Compiled> {
     let dir = &context.app_dir;
-    hook(dir, env, "bin/go-pre-compile")?;
+    hook::run(dir, env, "bin/go-pre-compile")?;
     let env = prepare(dir, app, env)?;
     let procfile = files::read(dir, "Procfile")?.unwrap_or_default();
     let programs = list(dir, app, &env, &procfile)?;
@@ -44,33 +40,11 @@ pub(crate) fn run(context: &BuildContext<GoBuildpack>, app: &App, env: &Env) -> 
     }
     let bin = install(context, &programs, &compiled)?;
     link(dir, &bin, &programs, &procfile)?;
-    hook(dir, &env, "bin/go-post-compile")?;
+    hook::run(dir, &env, "bin/go-post-compile")?;
     Ok(Compiled {
         programs,
         module: app.module.as_ref().and_then(|module| module.path.clone()),
     })
-}
-
-// Classic Go buildpacks run these.
-fn hook(dir: &Path, env: &Env, name: &str) -> Result<()> {
-    let is_program = fs::metadata(dir.join(name))
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
-    if !is_program {
-        return Ok(());
-    }
-    let step = output::step(format!("Running {name}"));
-    Command::new(dir.join(name))
-        .envs(env)
-        .dir(dir)
-        .run()
-        .map_err(|error| {
-            error.failure(
-                format!("{name} failed"),
-                "Its output is above. Correct it, commit and push again.",
-            )
-        })?;
-    step.done();
-    Ok(())
 }
 
 // What an app lacks that Go needs: a go.mod, a go.sum.

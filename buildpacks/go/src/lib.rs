@@ -13,10 +13,10 @@ mod process;
 mod toolchain;
 mod version;
 
-use buildpack_support::{Failure, env, failure, output};
+use buildpack_support::{Failure, env, failure};
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
 };
 
@@ -33,13 +33,7 @@ impl libcnb::Buildpack for GoBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        match detect::reason(&context.app_dir) {
-            Some(reason) => {
-                output::reason(reason);
-                DetectResultBuilder::pass().build()
-            }
-            None => DetectResultBuilder::fail().build(),
-        }
+        buildpack_support::detect::answer(detect::reason(&context.app_dir))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

@@ -15,11 +15,13 @@ mod start;
 mod version;
 
 use crate::project::{Project, Tool};
-use buildpack_support::{Failure, Result, env, failure, layer, output, procfile::Procfile, toolchain::deb};
+use buildpack_support::{
+    Failure, Result, detect, env, failure, layer, output, procfile::Procfile, toolchain::deb,
+};
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{launch::LaunchBuilder, layer_name},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
 };
 
@@ -36,13 +38,8 @@ impl libcnb::Buildpack for JavaBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        match Tool::of(&context.app_dir) {
-            Some((_, file)) => {
-                output::reason(format!("{file} is there"));
-                DetectResultBuilder::pass().build()
-            }
-            None => DetectResultBuilder::fail().build(),
-        }
+        let file = Tool::of(&context.app_dir).map(|(_, file)| file);
+        detect::answer(file.map(|file| format!("{file} is there")))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

@@ -16,7 +16,7 @@ mod toolchain;
 
 use crate::composer_json::ComposerJson;
 use buildpack_support::{
-    Failure, Result, env, failure, files,
+    Failure, Result, detect, env, failure, files,
     layer::{self, Spec},
     output,
     procfile::Procfile,
@@ -28,7 +28,7 @@ use libcnb::{
         launch::{LaunchBuilder, Slice},
         layer_name,
     },
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
     layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
@@ -46,16 +46,11 @@ impl libcnb::Buildpack for PhpBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        let mut files = vec!["composer.json".to_owned(), "index.php".to_owned()];
-        files.extend(start::FOLDERS.map(|folder| format!("{folder}/index.php")));
-        let files: Vec<&str> = files.iter().map(String::as_str).collect();
-        match files::first(&context.app_dir, &files) {
-            Some(file) => {
-                output::reason(format!("{file} is there"));
-                DetectResultBuilder::pass().build()
-            }
-            None => DetectResultBuilder::fail().build(),
-        }
+        let mut names = vec!["composer.json".to_owned(), "index.php".to_owned()];
+        names.extend(start::FOLDERS.map(|folder| format!("{folder}/index.php")));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let file = files::first(&context.app_dir, &names);
+        detect::answer(file.map(|file| format!("{file} is there")))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

@@ -4,14 +4,14 @@
 //! runs by `bash -c`, as on Heroku; bash replaces itself by a single command, so signals reach the app.
 
 use buildpack_support::{
-    Failure, failure, files, output,
+    Failure, detect, failure, files, output,
     process::shell,
     procfile::{Entry, Procfile},
 };
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::launch::{LaunchBuilder, Process},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
 };
 
@@ -29,12 +29,7 @@ impl libcnb::Buildpack for ProcfileBuildpack {
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
         // A Procfile that can't be read is told in the build: here it would look as if there was none.
-        if files::exists(&context.app_dir, "Procfile") {
-            output::reason("the app has a Procfile");
-            DetectResultBuilder::pass().build()
-        } else {
-            DetectResultBuilder::fail().build()
-        }
+        detect::answer(files::exists(&context.app_dir, "Procfile").then_some("the app has a Procfile"))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

@@ -23,14 +23,12 @@ mod requirements;
 mod uv;
 mod version;
 
-use buildpack_support::{Command, Failure, Result, env, failure, output};
+use buildpack_support::{Failure, env, failure, hook, output};
 use libcnb::{
-    Env,
     build::{BuildContext, BuildResult, BuildResultBuilder},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
@@ -45,13 +43,7 @@ impl libcnb::Buildpack for PythonBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        match detect::reason(&context.app_dir) {
-            Some(reason) => {
-                output::reason(reason);
-                DetectResultBuilder::pass().build()
-            }
-            None => DetectResultBuilder::fail().build(),
-        }
+        buildpack_support::detect::answer(detect::reason(&context.app_dir))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {
@@ -64,13 +56,13 @@ impl libcnb::Buildpack for PythonBuildpack {
         let uv = uv::Uv::provide(&context, &env)?;
         let python = interpreter::provide(&context, &uv, &env)?;
         let env = python.layer.apply(&env);
-        hook(app_dir, &env, "bin/pre_compile")?;
+        hook::run(app_dir, &env, "bin/pre_compile")?;
         let venv = dependencies::install(&context, &manager, &uv, &python, &env)?;
         let served = framework::find(app_dir, &venv);
         let settings = process::settings(&context, &served)?;
         let env = settings.apply(&venv.layer.apply(&env));
         django::collect_static(app_dir, &venv, &env)?;
-        hook(app_dir, &env, "bin/post_compile")?;
+        hook::run(app_dir, &env, "bin/post_compile")?;
         let launch = process::launch(app_dir, &venv, &served)?;
         BuildResultBuilder::new().launch(launch).build()
     }
@@ -78,26 +70,4 @@ impl libcnb::Buildpack for PythonBuildpack {
     fn on_error(&self, error: libcnb::Error<Failure>) {
         failure::print(error);
     }
-}
-
-// Classic Python buildpacks run these.
-fn hook(app_dir: &Path, env: &Env, name: &str) -> Result<()> {
-    let is_program = fs::metadata(app_dir.join(name))
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
-    if !is_program {
-        return Ok(());
-    }
-    let step = output::step(format!("Running {name}"));
-    Command::new(app_dir.join(name))
-        .envs(env)
-        .dir(app_dir)
-        .run()
-        .map_err(|error| {
-            error.failure(
-                format!("{name} failed"),
-                "Its output is above. Correct it, commit and push again.",
-            )
-        })?;
-    step.done();
-    Ok(())
 }

@@ -13,7 +13,7 @@ mod version;
 
 use crate::gemfile::Lock;
 use buildpack_support::{
-    Failure, Result, env, failure, files,
+    Failure, Result, detect, env, failure, files,
     layer::{self, Spec},
     output,
     toolchain::deb,
@@ -21,7 +21,7 @@ use buildpack_support::{
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{launch::LaunchBuilder, layer_name},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
     layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
@@ -49,12 +49,7 @@ impl libcnb::Buildpack for RubyBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        if files::exists(&context.app_dir, "Gemfile") {
-            output::reason("Gemfile is there");
-            DetectResultBuilder::pass().build()
-        } else {
-            DetectResultBuilder::fail().build()
-        }
+        detect::answer(files::exists(&context.app_dir, "Gemfile").then_some("Gemfile is there"))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

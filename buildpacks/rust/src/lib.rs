@@ -13,7 +13,7 @@ mod version;
 
 use crate::build::Built;
 use buildpack_support::{
-    Failure, Result, env, failure, files,
+    Failure, Result, detect, env, failure, files,
     layer::{self, Spec},
     output, process,
     procfile::Procfile,
@@ -23,7 +23,7 @@ use libcnb::{
     Env,
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{launch::LaunchBuilder, layer_name},
-    detect::{DetectContext, DetectResult, DetectResultBuilder},
+    detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
     layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
@@ -52,12 +52,7 @@ impl libcnb::Buildpack for RustBuildpack {
     type Error = Failure;
 
     fn detect(&self, context: DetectContext<Self>) -> libcnb::Result<DetectResult, Failure> {
-        if files::exists(&context.app_dir, "Cargo.toml") {
-            output::reason("Cargo.toml is there");
-            DetectResultBuilder::pass().build()
-        } else {
-            DetectResultBuilder::fail().build()
-        }
+        detect::answer(files::exists(&context.app_dir, "Cargo.toml").then_some("Cargo.toml is there"))
     }
 
     fn build(&self, context: BuildContext<Self>) -> libcnb::Result<BuildResult, Failure> {

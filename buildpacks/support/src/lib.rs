@@ -8,12 +8,14 @@
 
 pub mod archive;
 pub mod command;
+pub mod detect;
 pub mod diagnosis;
 pub mod download;
 pub mod env;
 pub mod failure;
 pub mod files;
 pub mod fingerprint;
+pub mod hook;
 pub mod layer;
 pub mod output;
 pub mod process;
