@@ -3,7 +3,7 @@
 //! pkg-config's files and scripts' first lines name `/usr`: where that is in the layer, the layer is named
 //! instead. Programs that look for their data in a fixed place are told by their variable.
 
-use buildpack_support::{Command, Failure, Result, files, toolchain};
+use buildpack_support::{Command, Failure, Result, files, layer, toolchain};
 use libcnb::{
     Env,
     layer_env::{LayerEnv, ModificationBehavior, Scope},
@@ -81,8 +81,7 @@ pub(crate) fn adjust(root: &Path, env: &Env, mut layer_env: LayerEnv) -> Result<
             .apply(Scope::Launch, &Env::new())
             .get_string_lossy(variable);
         let list = known.into_iter().chain(found).collect::<Vec<_>>().join(":");
-        layer_env.insert(Scope::All, ModificationBehavior::Prepend, variable, list);
-        layer_env.insert(Scope::All, ModificationBehavior::Delimiter, variable, ":");
+        layer::prepend(&mut layer_env, Scope::All, variable, list);
     }
     registers(root, &layer_env.apply(Scope::Build, env))?;
     for (variable, place) in PLACES {

@@ -19,7 +19,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-// It grows with every update; beyond this it is begun anew.
 const CACHE_LIMIT: u64 = 2_000_000_000;
 /// What the app reads of a cache: packages, and modules by address (the second name is Deno 1's).
 const PARTS: [&str; 3] = ["npm", "remote", "deps"];
@@ -27,15 +26,8 @@ const PARTS: [&str; 3] = ["npm", "remote", "deps"];
 /// The cache for downloads; `env` gets it as `DENO_DIR`.
 pub(crate) fn cache(context: &BuildContext<DenoBuildpack>, version: &str, env: &mut Env) -> Result<PathBuf> {
     let major = version.split('.').next().unwrap_or_default();
-    let folder = layer::cache(context, layer_name!("downloads"), format!("deno {major}"))?;
-    if files::size(&folder) > CACHE_LIMIT {
-        output::detail(format!(
-            "The download cache had grown beyond {}: begun anew",
-            output::size(CACHE_LIMIT)
-        ));
-        files::remove(&folder)?;
-        files::make_dir(&folder)?;
-    }
+    let what = ("The download cache", CACHE_LIMIT);
+    let folder = layer::bounded_cache(context, layer_name!("downloads"), format!("deno {major}"), what)?;
     env.insert("DENO_DIR", &folder);
     Ok(folder)
 }

@@ -51,10 +51,10 @@ pub(crate) fn find(project: &Project) -> Result<Vec<Found>> {
             Tool::Maven => folder.clone(),
             Tool::Gradle => folder.join("libs"),
         };
-        for path in sorted(&archives) {
+        for path in files::list(&archives) {
             found.extend(archive(project, &path)?);
         }
-        for install in sorted(&folder.join("install")) {
+        for install in files::list(&folder.join("install")) {
             let name = install.file_name().unwrap_or_default().to_owned();
             let script = install.join("bin").join(name);
             if script.is_file() {
@@ -90,7 +90,7 @@ fn outputs(project: &Project) -> Vec<PathBuf> {
             if folder.join(name).is_dir() {
                 found.push(folder.join(name));
             }
-            next.extend(sorted(&folder).into_iter().filter(|path| {
+            next.extend(files::list(&folder).into_iter().filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 path.is_dir()
                     && !path.is_symlink()
@@ -101,17 +101,6 @@ fn outputs(project: &Project) -> Vec<PathBuf> {
         folders = next;
     }
     found
-}
-
-fn sorted(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    paths.sort();
-    paths
 }
 
 fn archive(project: &Project, path: &Path) -> Result<Option<Found>> {
@@ -212,7 +201,7 @@ fn main_class(project: &Project, target: &Path) -> Result<Option<Found>> {
 
 // A class with `main` has its name and its type among its constants.
 fn classes_with_main(root: &Path, folder: &Path, found: &mut Vec<String>) {
-    for path in sorted(folder) {
+    for path in files::list(folder) {
         if path.is_dir() {
             classes_with_main(root, &path, found);
         } else if path.extension().is_some_and(|extension| extension == "class") {
@@ -233,7 +222,7 @@ pub(crate) fn clean(project: &Project) -> Result<()> {
             for path in crate::maven::leftovers(&folder) {
                 files::remove(&path)?;
             }
-            for path in sorted(&folder) {
+            for path in files::list(&folder) {
                 if path.to_string_lossy().ends_with(".jar.original") {
                     files::remove(&path)?;
                 }

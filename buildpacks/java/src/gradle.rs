@@ -17,12 +17,8 @@ const CACHE_LIMIT: u64 = 4_000_000_000;
 
 /// Builds the app.
 pub(crate) fn build(context: &Context, project: &Project) -> Result<()> {
-    let cache = layer::cache(context, layer_name!("gradle-cache"), 1_u32)?;
-    if files::size(&cache) > CACHE_LIMIT {
-        output::detail("Gradle's files had grown large: begun anew");
-        files::remove(&cache)?;
-        files::make_dir(&cache)?;
-    }
+    let what = ("The cache of Gradle", CACHE_LIMIT);
+    let cache = layer::bounded_cache(context, layer_name!("gradle-cache"), 1_u32, what)?;
     let mut env = project.env.clone();
     env.insert("GRADLE_USER_HOME", &cache);
     let step = output::step("Building with Gradle");

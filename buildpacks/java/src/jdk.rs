@@ -132,8 +132,7 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, chosen: &Cho
     let version = planned
         .iter()
         .find(|package| package.name().ends_with("-jdk-headless"))
-        .map(|package| plain_version(&package.version()))
-        .unwrap_or_else(|| java.to_string());
+        .map_or_else(|| java.to_string(), deb::Planned::upstream_version);
     let spec = Spec {
         name: layer_name!("jdk"),
         title: &format!("OpenJDK {version}"),
@@ -149,7 +148,7 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, chosen: &Cho
         }
         trust(&home, &bundles)?;
         let mut env = deb::layer_env(path);
-        prepend(&mut env, Scope::Build, "PATH", &home.join("bin"));
+        layer::prepend(&mut env, Scope::Build, "PATH", home.join("bin"));
         env.insert(Scope::Build, ModificationBehavior::Override, "JAVA_HOME", &home);
         Ok(env)
     })?;
@@ -167,7 +166,7 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, chosen: &Cho
         process::install_exec_d(path, "size", &formula)?;
         let mut env = LayerEnv::new();
         let runtime = path.join("jre");
-        prepend(&mut env, Scope::Launch, "PATH", &runtime.join("bin"));
+        layer::prepend(&mut env, Scope::Launch, "PATH", runtime.join("bin"));
         env.insert(
             Scope::Launch,
             ModificationBehavior::Override,
@@ -182,26 +181,12 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, chosen: &Cho
     })
 }
 
-fn prepend(env: &mut LayerEnv, scope: Scope, name: &str, value: &Path) {
-    env.insert(scope.clone(), ModificationBehavior::Prepend, name, value);
-    env.insert(scope, ModificationBehavior::Delimiter, name, ":");
-}
-
 fn home(layer: &Path, java: u32) -> PathBuf {
     let arch = match std::env::consts::ARCH {
         "aarch64" => "arm64",
         _ => "amd64",
     };
     layer.join(format!("usr/lib/jvm/java-{java}-openjdk-{arch}"))
-}
-
-// `21.0.13.1+2-1~deb13u1` is Java 21.0.13.1.
-fn plain_version(package: &str) -> String {
-    package
-        .split(['+', '~', '-'])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn sizes(chosen: &Chosen) -> String {
@@ -300,12 +285,6 @@ fn link((home, java): (&Path, u32), jdk: &Path, into: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_of_java_is_in_the_packages() {
-        assert_eq!(plain_version("21.0.13.1+2-1~deb13u1"), "21.0.13.1");
-        assert_eq!(plain_version("25~36ea-1"), "25");
-    }
 
     #[test]
     fn code_for_old_java_may_reach_into_the_new() {

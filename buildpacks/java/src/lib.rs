@@ -15,12 +15,10 @@ mod start;
 mod version;
 
 use crate::project::{Project, Tool};
-use buildpack_support::{
-    Failure, Result, detect, env, failure, layer, output, procfile::Procfile, toolchain::deb,
-};
+use buildpack_support::{Failure, Result, detect, env, failure, output, procfile::Procfile, toolchain::deb};
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
-    data::{launch::LaunchBuilder, layer_name},
+    data::launch::LaunchBuilder,
     detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
 };
@@ -75,12 +73,7 @@ fn set_up(context: &BuildContext<JavaBuildpack>) -> Result<Project> {
             "Commit one of them, or choose another buildpack.",
         )
     })?;
-    let apt = deb::Apt::new(
-        &env,
-        &layer::cache(context, layer_name!("apt"), 1_u32)?,
-        deb::Base::Build,
-    )?;
-    apt.update()?;
+    let apt = deb::Apt::of_layer(context, &env, deb::Base::Build)?;
     let step = output::step("Choosing versions");
     let asked = version::asked(&app)?;
     let chosen = version::choose(&asked, &jdk::available(&apt)?, &env)?;

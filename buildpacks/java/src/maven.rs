@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 type Context = BuildContext<crate::JavaBuildpack>;
 
-// A repository grows with every update of a dependency: beyond this it is begun anew.
 const CACHE_LIMIT: u64 = 4_000_000_000;
 
 /// A Maven that can be run.
@@ -44,12 +43,8 @@ pub(crate) fn build(context: &Context, project: &Project) -> Result<()> {
 }
 
 fn prepare(context: &Context, project: &Project) -> Result<Maven> {
-    let cache = layer::cache(context, layer_name!("maven-cache"), 1_u32)?;
-    if files::size(&cache) > CACHE_LIMIT {
-        output::detail("The local repository had grown large: begun anew");
-        files::remove(&cache)?;
-        files::make_dir(&cache)?;
-    }
+    let what = ("The local repository", CACHE_LIMIT);
+    let cache = layer::bounded_cache(context, layer_name!("maven-cache"), 1_u32, what)?;
     let mut env = project.env.clone();
     env.insert("MAVEN_USER_HOME", cache.join("home"));
     if env::value(&env, "MAVEN_OPTS").is_none() {
@@ -156,11 +151,7 @@ fn first_words(line: &str) -> String {
 }
 
 fn debians(context: &Context, project: &Project) -> Result<PathBuf> {
-    let apt = deb::Apt::new(
-        &project.env,
-        &layer::cache(context, layer_name!("apt"), 1_u32)?,
-        deb::Base::Build,
-    )?;
+    let apt = deb::Apt::of_layer(context, &project.env, deb::Base::Build)?;
     // Java itself is there already.
     let planned: Vec<_> = apt
         .plan(&["maven".to_owned()], false)?
@@ -170,9 +161,8 @@ fn debians(context: &Context, project: &Project) -> Result<PathBuf> {
     let version = planned
         .iter()
         .find(|package| package.name() == "maven")
-        .map(deb::Planned::version)
+        .map(deb::Planned::upstream_version)
         .unwrap_or_default();
-    let version = version.split('-').next().unwrap_or_default();
     let spec = Spec {
         name: layer_name!("maven"),
         title: &format!("Maven {version}"),

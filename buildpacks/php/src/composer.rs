@@ -69,11 +69,7 @@ pub(crate) fn install(context: &Context, env: &Env, json: &ComposerJson, line: &
 
 // Composer, on the PATH too, where scripts of packages look for it.
 fn composer(context: &Context, env: &Env, line: &str) -> Result<Layer> {
-    let apt = deb::Apt::new(
-        env,
-        &layer::cache(context, layer_name!("apt"), 1_u32)?,
-        deb::Base::Build,
-    )?;
+    let apt = deb::Apt::of_layer(context, env, deb::Base::Build)?;
     let planned: Vec<_> = apt
         .plan(&["composer".to_owned(), format!("php{line}-intl")], false)?
         .into_iter()
@@ -82,11 +78,11 @@ fn composer(context: &Context, env: &Env, line: &str) -> Result<Layer> {
     let version = planned
         .iter()
         .find(|package| package.name() == "composer")
-        .map(deb::Planned::version)
+        .map(deb::Planned::upstream_version)
         .unwrap_or_default();
     let spec = Spec {
         name: layer_name!("composer"),
-        title: &format!("Composer {}", version.split('-').next().unwrap_or_default()),
+        title: &format!("Composer {version}"),
         build: true,
         launch: false,
         key: planned
@@ -102,13 +98,7 @@ fn composer(context: &Context, env: &Env, line: &str) -> Result<Layer> {
         relocate(path, &path.join("usr/share"))?;
         files::write(&path.join("usr/bin/composer"), relocated_head(path)?)?;
         let mut layer_env = LayerEnv::new();
-        layer_env.insert(
-            Scope::Build,
-            ModificationBehavior::Prepend,
-            "PATH",
-            path.join("usr/bin"),
-        );
-        layer_env.insert(Scope::Build, ModificationBehavior::Delimiter, "PATH", ":");
+        layer::prepend(&mut layer_env, Scope::Build, "PATH", path.join("usr/bin"));
         configure_intl(path, env, &mut layer_env)?;
         Ok(layer_env)
     })
@@ -142,18 +132,7 @@ fn configure_intl(path: &Path, env: &Env, layer_env: &mut LayerEnv) -> Result<()
     let (name, all) = ("PHP_INI_SCAN_DIR", format!("{scanned}:{}", folder.display()));
     layer_env.insert(Scope::Build, ModificationBehavior::Override, name, all);
     let libraries = path.join("usr/lib").join(toolchain::multiarch());
-    layer_env.insert(
-        Scope::Build,
-        ModificationBehavior::Prepend,
-        "LD_LIBRARY_PATH",
-        libraries,
-    );
-    layer_env.insert(
-        Scope::Build,
-        ModificationBehavior::Delimiter,
-        "LD_LIBRARY_PATH",
-        ":",
-    );
+    layer::prepend(layer_env, Scope::Build, "LD_LIBRARY_PATH", libraries);
     Ok(())
 }
 

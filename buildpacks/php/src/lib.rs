@@ -58,12 +58,7 @@ impl libcnb::Buildpack for PhpBuildpack {
         let env = env::of_build(&context);
         let json = ComposerJson::of(app)?;
         let procfile = Procfile::of(app)?.unwrap_or_default();
-        let index = deb::Apt::new(
-            &env,
-            &layer::cache(&context, layer_name!("apt"), 1_u32)?,
-            deb::Base::Run,
-        )?;
-        index.update()?;
+        let index = deb::Apt::of_layer(&context, &env, deb::Base::Run)?;
 
         let step = output::step("Choosing versions");
         let available = toolchain::available(&index)?;

@@ -150,7 +150,7 @@ pub(crate) fn install(
     let version = planned
         .iter()
         .find(|package| package.name() == format!("php{line}-cli"))
-        .map_or_else(|| line.to_owned(), |package| plain_version(&package.version()));
+        .map_or_else(|| line.to_owned(), deb::Planned::upstream_version);
     let spec = Spec {
         name: layer_name!("php"),
         title: &format!(
@@ -196,16 +196,6 @@ pub(crate) fn install(
     Ok(layer.apply(env))
 }
 
-// `8.4.28-1~deb13u1`.
-fn plain_version(package: &str) -> String {
-    let version = package.rsplit(':').next().unwrap_or(package);
-    version
-        .split(['-', '+', '~'])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
 // php.ini and the extensions' own settings, which Debian's scripts would have linked.
 fn configure(path: &Path, line: &str) -> Result<()> {
     let folder = path.join("usr/lib/php");
@@ -216,12 +206,15 @@ fn configure(path: &Path, line: &str) -> Result<()> {
         ini::php_ini(&production, &extensions.display().to_string()),
     )?;
     let share = path.join("usr/share");
-    for package in sorted(&share) {
+    for package in files::list(&share) {
         let name = package.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with(&format!("php{line}-")) {
             continue;
         }
-        for file in sorted(&package).iter().flat_map(|folder| sorted(folder)) {
+        for file in files::list(&package)
+            .iter()
+            .flat_map(|folder| files::list(folder))
+        {
             let name = file
                 .file_name()
                 .unwrap_or_default()
@@ -249,7 +242,7 @@ fn configure(path: &Path, line: &str) -> Result<()> {
 
 // `20240924`, PHP's number of the interface of extensions.
 fn extension_dir(folder: &Path) -> Result<PathBuf> {
-    sorted(folder)
+    files::list(folder)
         .into_iter()
         .find(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -263,13 +256,6 @@ fn extension_dir(folder: &Path) -> Result<PathBuf> {
                  administrator.",
             )
         })
-}
-
-fn sorted(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
 }
 
 #[cfg(test)]

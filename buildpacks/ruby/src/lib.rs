@@ -56,12 +56,7 @@ impl libcnb::Buildpack for RubyBuildpack {
         let app = &context.app_dir;
         let mut env = env::of_build(&context);
         let lock = Lock::of(app)?;
-        let apt = deb::Apt::new(
-            &env,
-            &layer::cache(&context, layer_name!("apt"), 1_u32)?,
-            deb::Base::Run,
-        )?;
-        apt.update()?;
+        let apt = deb::Apt::of_layer(&context, &env, deb::Base::Run)?;
         let step = output::step("Choosing versions");
         let available = toolchain::available(&apt)?;
         let ruby = version::choose(app, &available, &env)?;

@@ -42,21 +42,11 @@ pub(crate) fn available(apt: &deb::Apt) -> Result<Vec<String>> {
         let version = planned
             .iter()
             .find(|package| package.name() == name)
-            .map(deb::Planned::version);
+            .map(deb::Planned::upstream_version);
         // Of a package that is there already the plan says nothing.
-        versions.push(version.map_or_else(|| format!("{line}.0"), |version| plain_version(&version)));
+        versions.push(version.unwrap_or_else(|| format!("{line}.0")));
     }
     Ok(versions)
-}
-
-// `3.3.14-0+deb13u1`.
-fn plain_version(package: &str) -> String {
-    let version = package.rsplit(':').next().unwrap_or(package);
-    version
-        .split(['-', '+', '~'])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// Installs Ruby and Bundler.
@@ -115,8 +105,7 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, ruby: &Ruby)
                 .iter()
                 .map(|folder| usr.join(folder).display().to_string())
                 .collect();
-            env.insert(Scope::All, ModificationBehavior::Prepend, name, folders.join(":"));
-            env.insert(Scope::All, ModificationBehavior::Delimiter, name, ":");
+            layer::prepend(&mut env, Scope::All, name, folders.join(":"));
         }
         env.insert(
             Scope::All,
@@ -156,12 +145,6 @@ fn own_ruby(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_of_ruby_is_in_its_package() {
-        assert_eq!(plain_version("3.3.14-0+deb13u1"), "3.3.14");
-        assert_eq!(plain_version("1:3.3+b1"), "3.3");
-    }
 
     #[test]
     fn scripts_begin_with_the_ruby_on_the_path() {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 type Context = BuildContext<crate::RustBuildpack>;
 
-// Cargo never removes what it no longer needs: beyond these all is begun anew.
 const TARGET_LIMIT: u64 = 6_000_000_000;
 const HOME_LIMIT: u64 = 3_000_000_000;
 
@@ -59,12 +58,10 @@ struct Target {
 /// Builds the app.
 pub(crate) fn build(context: &Context, env: &mut Env, procfile: &Procfile, version: &str) -> Result<Built> {
     let app = &context.app_dir;
-    let home = begun_anew(
-        layer::cache(context, layer_name!("cargo-home"), 1_u32)?,
-        HOME_LIMIT,
-    )?;
-    let target = layer::cache(context, layer_name!("target"), version.to_owned())?;
-    let target = begun_anew(target, TARGET_LIMIT)?;
+    let what = ("The cache of packages", HOME_LIMIT);
+    let home = layer::bounded_cache(context, layer_name!("cargo-home"), 1_u32, what)?;
+    let what = ("What Cargo has built", TARGET_LIMIT);
+    let target = layer::bounded_cache(context, layer_name!("target"), version.to_owned(), what)?;
     env.insert("CARGO_HOME", &home);
     env.insert("CARGO_TARGET_DIR", target.join("out"));
     env.insert("CARGO_TERM_COLOR", "never");
@@ -126,18 +123,6 @@ pub(crate) fn build(context: &Context, env: &mut Env, procfile: &Procfile, versi
         return Err(problems::no_programs());
     }
     Ok(Built { programs, profile })
-}
-
-fn begun_anew(path: PathBuf, limit: u64) -> Result<PathBuf> {
-    if files::size(&path) > limit {
-        output::detail(format!(
-            "A cache had grown beyond {}: begun anew",
-            output::size(limit)
-        ));
-        files::remove(&path)?;
-        files::make_dir(&path)?;
-    }
-    Ok(path)
 }
 
 // Further options: the variable's, else those of RustConfig, as Heroku's community knows them.

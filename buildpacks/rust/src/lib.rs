@@ -93,12 +93,7 @@ fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Bu
     let planned = if libraries.is_empty() {
         Vec::new()
     } else {
-        let apt = deb::Apt::new(
-            env,
-            &layer::cache(context, layer_name!("apt"), 1_u32)?,
-            deb::Base::Run,
-        )?;
-        apt.update()?;
+        let apt = deb::Apt::of_layer(context, env, deb::Base::Run)?;
         apt.plan(&libraries, false)?
     };
     let mut key: Vec<String> = built
@@ -121,11 +116,7 @@ fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Bu
     layer::keyed(context, &spec, |path| {
         let mut env = LayerEnv::new();
         if !planned.is_empty() {
-            let apt = deb::Apt::new(
-                &env::of_build(context),
-                &layer::cache(context, layer_name!("apt"), 1_u32)?,
-                deb::Base::Run,
-            )?;
+            let apt = deb::Apt::of_layer(context, &env::of_build(context), deb::Base::Run)?;
             let downloads = buildpack_support::download::Downloads::of(&env::of_build(context));
             apt.unpack(&downloads, &planned, path)?;
             files::remove(&path.join("usr/share/doc"))?;

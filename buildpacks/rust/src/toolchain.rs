@@ -15,12 +15,7 @@ use buildpack_support::{
 };
 use libcnb::{Env, build::BuildContext, data::layer_name, layer_env::LayerEnv};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 type Context = BuildContext<crate::RustBuildpack>;
 
@@ -141,13 +136,7 @@ fn manifest(index: &Path, channel: &str, env: &Env) -> std::result::Result<Strin
     let file = index.join(files::fingerprint([format!("{server}/{path}")]) + ".toml");
     // One version's manifest stays as it is.
     let is_fixed = channel.matches('.').count() == 2 || channel.contains('-');
-    let is_fresh = fs::metadata(&file)
-        .and_then(|metadata| metadata.modified())
-        .is_ok_and(|time| {
-            SystemTime::now()
-                .duration_since(time)
-                .is_ok_and(|age| age < FRESH)
-        });
+    let is_fresh = files::is_younger(&file, FRESH);
     if let (true, Ok(text)) = (is_fixed || is_fresh, fs::read_to_string(&file)) {
         return Ok(text);
     }
@@ -211,12 +200,7 @@ fn components(text: &str, targets: &[String]) -> Option<(String, Vec<Component>)
 }
 
 fn debian(context: &Context, asked: &Asked, env: &Env, why: &str) -> Result<Source> {
-    let apt = deb::Apt::new(
-        env,
-        &layer::cache(context, layer_name!("apt"), 1_u32)?,
-        deb::Base::Build,
-    )?;
-    apt.update()?;
+    let apt = deb::Apt::of_layer(context, env, deb::Base::Build)?;
     let known = apt.names()?;
     let mut found: BTreeMap<String, Vec<deb::Planned>> = BTreeMap::new();
     for (cargo, rustc) in DEBIANS {
@@ -227,9 +211,9 @@ fn debian(context: &Context, asked: &Asked, env: &Env, why: &str) -> Result<Sour
         let version = planned
             .iter()
             .find(|package| package.name() == rustc)
-            .map(deb::Planned::version);
+            .map(deb::Planned::upstream_version);
         if let Some(version) = version {
-            found.insert(plain_version(&version), planned);
+            found.insert(version, planned);
         }
     }
     let available: Vec<String> = found.keys().cloned().collect();
@@ -267,15 +251,6 @@ fn choose(asked: &Asked, available: &[String], env: &Env, why: &str) -> Result<S
     version::choose(wanted, &requirement, available, env).map(|chosen| chosen.version)
 }
 
-// `1.96.0+dfsg1-1~deb13u1`.
-fn plain_version(package: &str) -> String {
-    package
-        .split(['+', '~', '-'])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Key {
     files: Vec<String>,
@@ -310,11 +285,7 @@ pub(crate) fn install(context: &Context, source: &Source, asked: &Asked, env: &E
             if !asked.targets.is_empty() {
                 return Err(problems::no_targets(&asked.targets, &asked.from));
             }
-            let apt = deb::Apt::new(
-                env,
-                &layer::cache(context, layer_name!("apt"), 1_u32)?,
-                deb::Base::Build,
-            )?;
+            let apt = deb::Apt::of_layer(context, env, deb::Base::Build)?;
             apt.unpack(&downloads, planned, path)?;
             files::remove(&path.join("usr/share/doc"))?;
             Ok(deb::layer_env(path))
@@ -381,11 +352,6 @@ mod tests {
         assert_eq!(found.len(), 4);
         assert_eq!(found[0].url, "https://x/rustc.xz");
         assert!(components(&text, &["nope".to_owned()]).is_none());
-    }
-
-    #[test]
-    fn debians_version_is_in_its_package() {
-        assert_eq!(plain_version("1.96.0+dfsg1-1~deb13u1+b1"), "1.96.0");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use std::{
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 // Manifests and lockfiles: the largest public lockfiles are about 10 MB; six times that.
@@ -57,6 +58,23 @@ pub fn exists(dir: &Path, name: &str) -> bool {
 #[must_use]
 pub fn first<'a>(dir: &Path, names: &[&'a str]) -> Option<&'a str> {
     names.iter().copied().find(|name| exists(dir, name))
+}
+
+/// What is in a folder, in the order of names; nothing if it is not there or can't be read.
+#[must_use]
+pub fn list(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Whether a file was written less than `age` ago.
+#[must_use]
+pub fn is_younger(path: &Path, age: Duration) -> bool {
+    fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed < age))
 }
 
 /// Writes a file, making its folder.
@@ -125,6 +143,30 @@ mod tests {
         assert_eq!(read(dir.path(), "Gemfile").unwrap(), None);
         assert_eq!(read(dir.path(), "nothing").unwrap(), None);
         assert_eq!(first(dir.path(), &["Gemfile"]), None);
+    }
+
+    #[test]
+    fn a_folder_is_listed_in_order_and_one_that_is_not_there_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b", "a/x"] {
+            write(&dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(list(dir.path()), ["a", "b"].map(|name| dir.path().join(name)));
+        assert!(list(&dir.path().join("nothing")).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_young_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let hour = Duration::from_secs(60 * 60);
+        assert!(!is_younger(&path, hour));
+        write(&path, "").unwrap();
+        assert!(is_younger(&path, hour));
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - 2 * hour)
+            .unwrap();
+        assert!(!is_younger(&path, hour));
     }
 
     #[test]

@@ -5,16 +5,17 @@
 //! exec.d files are written in `make` only, and the key is written last: a layer whose making was cut short
 //! has no key and is made anew.
 
-use crate::{Failure, Result, output};
+use crate::{Failure, Result, files, output};
 use libcnb::{
     Buildpack, Env,
     build::BuildContext,
     data::layer::LayerName,
     layer::{CachedLayerDefinition, InvalidMetadataAction, LayerRef, LayerState, RestoredLayerAction},
-    layer_env::{LayerEnv, Scope},
+    layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -112,6 +113,41 @@ where
         layer.write_metadata(Metadata { key: &spec.key })?;
     }
     Ok(layer.path())
+}
+
+/// As [`cache`], begun anew when it has grown beyond `limit` bytes: what a package manager adds to its cache it never
+/// takes away. `what` is the cache's name for people: `The local repository`.
+pub fn bounded_cache<B, K>(
+    context: &BuildContext<B>,
+    name: LayerName,
+    key: K,
+    (what, limit): (&str, u64),
+) -> Result<PathBuf>
+where
+    B: Buildpack<Error = Failure>,
+    K: Serialize + DeserializeOwned + PartialEq,
+{
+    let path = cache(context, name, key)?;
+    if files::size(&path) > limit {
+        output::detail(format!(
+            "{what} had grown beyond {}: begun anew",
+            output::size(limit)
+        ));
+        files::remove(&path)?;
+        files::make_dir(&path)?;
+    }
+    Ok(path)
+}
+
+/// Puts `places`, parted by colons, before those that a variable has already.
+pub fn prepend(env: &mut LayerEnv, scope: Scope, name: &str, places: impl AsRef<OsStr>) {
+    env.insert(
+        scope.clone(),
+        ModificationBehavior::Prepend,
+        name,
+        places.as_ref(),
+    );
+    env.insert(scope, ModificationBehavior::Delimiter, name, ":");
 }
 
 fn open<B, K>(context: &BuildContext<B>, spec: &Spec<'_, K>) -> Result<LayerRef<B, (), ()>>

@@ -9,9 +9,9 @@ use crate::{
     Command, Failure, Result,
     command::{Cause, CommandError},
     download::{Downloads, verify},
-    files, output,
+    files, layer, output,
 };
-use libcnb::Env;
+use libcnb::{Buildpack, Env, build::BuildContext, data::layer_name};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -38,6 +38,17 @@ pub struct Apt {
 }
 
 impl Apt {
+    /// With fresh indexes, in the cache layer `apt`.
+    pub fn of_layer<B>(context: &BuildContext<B>, env: &Env, base: Base) -> Result<Self>
+    where
+        B: Buildpack<Error = Failure>,
+    {
+        let folder = layer::cache(context, layer_name!("apt"), 1_u32)?;
+        let apt = Self::new(env, &folder, base)?;
+        apt.update()?;
+        Ok(apt)
+    }
+
     /// `folder` is kept by a cache layer: indexes stay there for some hours.
     pub fn new(env: &Env, folder: &Path, base: Base) -> Result<Self> {
         let status = match base {
@@ -94,14 +105,7 @@ impl Apt {
     /// Fetches the indexes, unless they are fresh.
     pub fn update(&self) -> Result<()> {
         let mark = self.folder.join("updated");
-        let is_fresh = fs::metadata(&mark)
-            .and_then(|metadata| metadata.modified())
-            .is_ok_and(|time| {
-                SystemTime::now()
-                    .duration_since(time)
-                    .is_ok_and(|age| age < FRESH)
-            });
-        if is_fresh {
+        if files::is_younger(&mark, FRESH) {
             return Ok(());
         }
         let step = output::step("Updating package indexes");

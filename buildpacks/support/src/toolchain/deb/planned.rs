@@ -29,6 +29,15 @@ impl Planned {
             .replace("%3a", ":")
     }
 
+    /// The version of what is packaged: `3.3.14` of `1:3.3.14-0+deb13u1`.
+    #[must_use]
+    pub fn upstream_version(&self) -> String {
+        let version = self.version();
+        let version = version.rsplit(':').next().unwrap_or_default();
+        let end = version.find(['-', '+', '~']).unwrap_or(version.len());
+        version[..end].to_owned()
+    }
+
     // `'URL' FILE SIZE SHA256:HEX`.
     pub(super) fn read(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix('\'')?.split_once('\'')?.1.split_whitespace();
@@ -76,6 +85,28 @@ mod tests {
         );
         assert_eq!(package.qualified(), "libfoo:amd64");
         assert!(package.digest.is_some());
+        assert_eq!(package.upstream_version(), "2.0");
         assert_eq!(Planned::read("Reading package lists..."), None);
+    }
+
+    #[test]
+    fn what_debian_adds_to_a_version_is_known() {
+        for (file, expected) in [
+            ("ruby3.3_3.3.14-0+deb13u1_amd64.deb", "3.3.14"),
+            ("ruby3.3_1%3a3.3+b1_amd64.deb", "3.3"),
+            ("rustc_1.96.0+dfsg1-1~deb13u1+b1_amd64.deb", "1.96.0"),
+            (
+                "openjdk-21-jdk-headless_21.0.13.1+2-1~deb13u1_amd64.deb",
+                "21.0.13.1",
+            ),
+            ("openjdk-25-jdk-headless_25~36ea-1_amd64.deb", "25"),
+        ] {
+            let planned = Planned {
+                file: file.to_owned(),
+                size: 0,
+                digest: None,
+            };
+            assert_eq!(planned.upstream_version(), expected, "{file}");
+        }
     }
 }

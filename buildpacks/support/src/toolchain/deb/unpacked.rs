@@ -3,8 +3,8 @@
 //! Absolute links into unpacked files are made relative; programs, libraries and headers are found by the variables of
 //! [`layer_env`].
 
-use crate::{Command, Result, toolchain};
-use libcnb::layer_env::{LayerEnv, ModificationBehavior, Scope};
+use crate::{Command, Result, layer, toolchain};
+use libcnb::layer_env::{LayerEnv, Scope};
 use std::{
     fs, io,
     os::unix::fs::symlink,
@@ -89,13 +89,7 @@ pub fn layer_env(root: &Path) -> LayerEnv {
             .map(|folder| folder.display().to_string())
             .collect();
         if !found.is_empty() {
-            env.insert(
-                scope.clone(),
-                ModificationBehavior::Prepend,
-                name,
-                found.join(":"),
-            );
-            env.insert(scope, ModificationBehavior::Delimiter, name, ":");
+            layer::prepend(&mut env, scope, name, found.join(":"));
         }
     };
     add(Scope::All, "PATH", &programs);
