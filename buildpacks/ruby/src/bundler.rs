@@ -6,12 +6,10 @@
 
 use crate::{gemfile::Lock, problems, version::Ruby};
 use buildpack_support::{
-    Command, Result,
-    download::Downloads,
-    env, files,
+    Command, Result, env, files,
     layer::{self, Spec},
     output,
-    toolchain::deb,
+    toolchain::libraries,
 };
 use libcnb::{
     Env,
@@ -26,13 +24,13 @@ use std::{
 
 type Context = BuildContext<crate::RubyBuildpack>;
 
-/// Installs the app's gems; gives the environment with them.
+/// Installs the app's gems; gives the environment with them. `present` are packages that Ruby's layer has.
 pub(crate) fn install(
     context: &Context,
     env: &Env,
-    apt: &deb::Apt,
     lock: Option<&Lock>,
     ruby: &Ruby,
+    present: &[String],
 ) -> Result<Env> {
     let app = &context.app_dir;
     if lock.is_none() {
@@ -93,7 +91,9 @@ pub(crate) fn install(
     })?;
     step.done();
     let env = gems.apply(env);
-    libraries(context, &env, apt, &gems.path)?;
+    let mut objects = Vec::new();
+    shared_objects(&gems.path, &mut objects);
+    libraries::provide(context, &libraries::needed(&objects), present)?;
     Ok(env)
 }
 
@@ -152,35 +152,6 @@ fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn libraries(context: &Context, env: &Env, apt: &deb::Apt, gems: &Path) -> Result<()> {
-    let mut objects = Vec::new();
-    shared_objects(gems, &mut objects);
-    let packages = deb::linked_packages(env, &objects);
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let planned = apt.plan(&packages, false)?;
-    if planned.is_empty() {
-        return Ok(());
-    }
-    let spec = Spec {
-        name: layer_name!("libraries"),
-        title: &format!("Libraries of gems ({})", output::count(planned.len(), "package")),
-        build: false,
-        launch: true,
-        key: planned
-            .iter()
-            .map(|package| package.file.clone())
-            .collect::<Vec<_>>(),
-    };
-    layer::keyed(context, &spec, |path| {
-        apt.unpack(&Downloads::of(env), &planned, path)?;
-        files::remove(&path.join("usr/share/doc"))?;
-        Ok(deb::layer_env(path))
-    })?;
-    Ok(())
 }
 
 fn shared_objects(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -62,10 +62,11 @@ impl libcnb::Buildpack for RubyBuildpack {
         let ruby = version::choose(app, &available, &env)?;
         step.quiet();
         let step = output::step("Installing tools");
-        env = toolchain::install(&context, &env, &apt, &ruby)?.apply(&env);
+        let (layer, packages) = toolchain::install(&context, &env, &apt, &ruby)?;
+        env = layer.apply(&env);
         env = settings(&context)?.apply(&env);
         step.done();
-        env = bundler::install(&context, &env, &apt, lock.as_ref(), &ruby)?;
+        env = bundler::install(&context, &env, lock.as_ref(), &ruby, &packages)?;
         let lock = lock.unwrap_or_default();
         if lock.has("railties") {
             assets::precompile(&context, &env, &lock)?;

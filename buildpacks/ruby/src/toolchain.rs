@@ -49,8 +49,13 @@ pub(crate) fn available(apt: &deb::Apt) -> Result<Vec<String>> {
     Ok(versions)
 }
 
-/// Installs Ruby and Bundler.
-pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, ruby: &Ruby) -> Result<Layer> {
+/// Installs Ruby and Bundler; gives the layer, and the names of the packages in it.
+pub(crate) fn install(
+    context: &Context,
+    env: &Env,
+    apt: &deb::Apt,
+    ruby: &Ruby,
+) -> Result<(Layer, Vec<String>)> {
     let line = ruby.line();
     let packages = [
         format!("ruby{line}"),
@@ -71,7 +76,7 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, ruby: &Ruby)
             .join(" ")
             + SIZES,
     };
-    layer::keyed(context, &spec, |path| {
+    let layer = layer::keyed(context, &spec, |path| {
         apt.unpack(&Downloads::of(env), &planned, path)?;
         for unused in [
             "usr/share/doc",
@@ -114,7 +119,9 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, ruby: &Ruby)
             "1",
         );
         Ok(env)
-    })
+    })?;
+    let names = planned.iter().map(|package| package.name().to_owned()).collect();
+    Ok((layer, names))
 }
 
 // `3.3.0`: the interface of extensions, of which there is one a line.

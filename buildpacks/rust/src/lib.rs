@@ -17,10 +17,9 @@ use buildpack_support::{
     layer::{self, Spec},
     output, process,
     procfile::Procfile,
-    toolchain::deb,
+    toolchain::libraries,
 };
 use libcnb::{
-    Env,
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{launch::LaunchBuilder, layer_name},
     detect::{DetectContext, DetectResult},
@@ -68,7 +67,7 @@ impl libcnb::Buildpack for RustBuildpack {
         env = toolchain::install(&context, &source, &asked, &env)?.apply(&env);
         step.done();
         let built = build::build(&context, &mut env, &procfile, source.version())?;
-        install_programs(&context, &env, &built)?;
+        install_programs(&context, &built)?;
         link_programs(&context, &built)?;
         let mut launch = LaunchBuilder::new();
         if let Some(web) = start::web(&built, &procfile) {
@@ -82,20 +81,14 @@ impl libcnb::Buildpack for RustBuildpack {
     }
 }
 
-/// The layer of the image: the programs, and the libraries that the run image lacks.
-fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Built) -> Result<()> {
+/// The layers of the image: the programs, and the libraries that the run image lacks.
+fn install_programs(context: &BuildContext<RustBuildpack>, built: &Built) -> Result<()> {
     let paths: Vec<_> = built
         .programs
         .iter()
         .map(|program| program.path.clone())
         .collect();
-    let libraries = deb::linked_packages(env, &paths);
-    let planned = if libraries.is_empty() {
-        Vec::new()
-    } else {
-        let apt = deb::Apt::of_layer(context, env, deb::Base::Run)?;
-        apt.plan(&libraries, false)?
-    };
+    libraries::provide(context, &libraries::needed(&paths), &[])?;
     let mut key: Vec<String> = built
         .programs
         .iter()
@@ -104,7 +97,6 @@ fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Bu
             format!("{} {}", program.name, files::fingerprint([bytes]))
         })
         .collect();
-    key.extend(planned.iter().map(|package| package.file.clone()));
     key.push(files::fingerprint([PORTS]));
     let spec = Spec {
         name: layer_name!("programs"),
@@ -114,20 +106,13 @@ fn install_programs(context: &BuildContext<RustBuildpack>, env: &Env, built: &Bu
         key,
     };
     layer::keyed(context, &spec, |path| {
-        let mut env = LayerEnv::new();
-        if !planned.is_empty() {
-            let apt = deb::Apt::of_layer(context, &env::of_build(context), deb::Base::Run)?;
-            let downloads = buildpack_support::download::Downloads::of(&env::of_build(context));
-            apt.unpack(&downloads, &planned, path)?;
-            files::remove(&path.join("usr/share/doc"))?;
-            env = deb::layer_env(path);
-        }
         files::make_dir(&path.join("bin"))?;
         for program in &built.programs {
             let target = path.join("bin").join(&program.name);
             fs::copy(&program.path, &target).map_err(|error| Failure::io("write", &target, &error))?;
         }
         process::install_exec_d(path, "ports", PORTS)?;
+        let mut env = LayerEnv::new();
         for (name, value) in [("ROCKET_PROFILE", "release"), ("RUST_BACKTRACE", "1")] {
             env.insert(Scope::Launch, ModificationBehavior::Default, name, value);
         }

@@ -3,10 +3,7 @@
 //! No network and no index: what the build was tested with is what runs. The run image's own packages are never
 //! copied (its libc is the one to use); what is needed beside them follows the packages' dependencies.
 
-use super::{
-    deb::{BUILD_STATUS, RUN_STATUS, relocate},
-    multiarch,
-};
+use super::deb::{BUILD_STATUS, RUN_STATUS, relocate};
 use crate::{Failure, Result};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const INFO: &str = "/var/lib/dpkg/info";
+pub(super) const INFO: &str = "/var/lib/dpkg/info";
 // What no program reads.
 const UNUSED: [&str; 8] = [
     "/usr/share/doc/",
@@ -54,37 +51,6 @@ pub fn missing_at_launch(packages: &[String]) -> Result<Vec<Package>> {
         run
     };
     Ok(closure(packages, &build, &run))
-}
-
-/// The packages that have these shared libraries (`libpq.so.5`), and what they need, as far as the run image lacks
-/// them. None without a list of the run image's packages: then nobody knows.
-pub fn libraries_missing_at_launch(names: &BTreeSet<String>) -> Result<Vec<Package>> {
-    if names.is_empty() || !Path::new(RUN_STATUS).is_file() {
-        return Ok(Vec::new());
-    }
-    let folders = ["/usr/lib", "/lib"].map(|folder| format!("{folder}/{}/", multiarch()));
-    let is_wanted = |path: &str| {
-        let name = folders
-            .iter()
-            .find_map(|folder| path.strip_prefix(folder.as_str()));
-        name.is_some_and(|name| names.contains(name))
-    };
-    let mut owners = Vec::new();
-    for entry in fs::read_dir(INFO)
-        .map_err(|error| Failure::io("read", Path::new(INFO), &error))?
-        .flatten()
-    {
-        let file = entry.file_name();
-        let file = file.to_string_lossy();
-        let Some(package) = file.strip_suffix(".list") else {
-            continue;
-        };
-        let list = fs::read_to_string(entry.path()).unwrap_or_default();
-        if list.lines().any(is_wanted) {
-            owners.push(package.split(':').next().unwrap_or(package).to_owned());
-        }
-    }
-    missing_at_launch(&owners)
 }
 
 /// Copies their files below `into`, at the paths that they have in the image, but for those that `skip` names.

@@ -6,6 +6,7 @@ mod client;
 pub mod deb;
 mod index;
 pub mod installed;
+pub mod libraries;
 pub mod npm;
 pub mod pypi;
 

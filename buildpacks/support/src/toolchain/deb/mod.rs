@@ -6,12 +6,10 @@
 //! caches, users) is not there.
 
 mod apt;
-mod linked;
 mod planned;
 mod unpacked;
 
 pub use apt::{Apt, Base};
-pub use linked::linked_packages;
 pub use planned::Planned;
 pub(super) use unpacked::relocate;
 pub use unpacked::{dpkg_deb, layer_env};
