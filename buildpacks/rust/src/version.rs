@@ -1,4 +1,5 @@
-//! Which Rust the app asks for: a toolchain file names a channel; `rust-version` is only the least that is needed.
+//! Which Rust the app asks for: a toolchain file names a channel. `rust-version` in Cargo.toml names only the least that
+//! is needed, which Cargo itself checks.
 
 use buildpack_support::{
     Result, files,
@@ -15,8 +16,6 @@ pub(crate) struct Asked {
     pub(crate) from: String,
     /// Further targets whose standard library is needed.
     pub(crate) targets: Vec<String>,
-    /// The least version, by Cargo.toml.
-    pub(crate) least: Option<String>,
 }
 
 impl Asked {
@@ -28,7 +27,6 @@ impl Asked {
 
 /// The first file that names a channel counts.
 pub(crate) fn asked(app: &Path) -> Result<Asked> {
-    let least = least(app)?;
     for name in [
         "rust-toolchain.toml",
         "rust-toolchain",
@@ -61,12 +59,10 @@ pub(crate) fn asked(app: &Path) -> Result<Asked> {
             channel,
             from: name.to_owned(),
             targets,
-            least,
         });
     }
     Ok(Asked {
         channel: "stable".to_owned(),
-        least,
         ..Asked::default()
     })
 }
@@ -107,28 +103,16 @@ fn read(name: &str, text: &str) -> Option<(String, Vec<String>)> {
     }
 }
 
-fn least(app: &Path) -> Result<Option<String>> {
-    let text = files::read(app, "Cargo.toml")?.unwrap_or_default();
-    // A file that can't be read is told by Cargo.
-    let table: toml::Table = text.parse().unwrap_or_default();
-    let of = |table: Option<&toml::Value>| Some(table?.get("rust-version")?.as_str()?.to_owned());
-    Ok(of(table.get("package")).or_else(|| {
-        of(table
-            .get("workspace")
-            .and_then(|workspace| workspace.get("package")))
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(tree: &[(&str, &str)]) -> Result<(String, Option<String>)> {
+    fn of(tree: &[(&str, &str)]) -> Result<String> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in tree {
             files::write(&dir.path().join(name), text).unwrap();
         }
-        asked(dir.path()).map(|asked| (asked.channel, asked.least))
+        asked(dir.path()).map(|asked| asked.channel)
     }
 
     #[test]
@@ -146,12 +130,15 @@ mod tests {
             ("RustConfig", "VERSION=\"nightly\"", "nightly"),
             (".tool-versions", "nodejs 20", "stable"),
         ] {
-            assert_eq!(of(&[(name, text)]).unwrap().0, expected, "{name}: {text}");
+            assert_eq!(of(&[(name, text)]).unwrap(), expected, "{name}: {text}");
         }
-        let (channel, least) = of(&[("Cargo.toml", "[package]\nrust-version = \"1.56\"")]).unwrap();
-        assert_eq!((channel.as_str(), least.as_deref()), ("stable", Some("1.56")));
-        let (_, least) = of(&[("Cargo.toml", "[workspace.package]\nrust-version = \"1.80\"")]).unwrap();
-        assert_eq!(least.as_deref(), Some("1.80"));
+        // The least that a package needs is no wish for that version.
+        for text in [
+            "[package]\nrust-version = \"1.56\"",
+            "[workspace.package]\nrust-version = \"1.80\"",
+        ] {
+            assert_eq!(of(&[("Cargo.toml", text)]).unwrap(), "stable");
+        }
     }
 
     #[test]
