@@ -5,8 +5,10 @@
 //! has a fixed time however it trickles in, a response must get on and may take only so long for its size.
 
 use crate::{
+    limits::Limits,
     request::{self, MOST_HEAD, Parsed},
-    response::{self, Now, Response, Segment},
+    response::{self, Now, Response},
+    segment::Segment,
     site::Site,
 };
 use rustix::{
@@ -19,37 +21,6 @@ use std::{
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// From a request's first byte (or from connecting) to the end of its head.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-    /// Without a byte getting through.
-    pub stall: Duration,
-    /// After the last response, until the client closes.
-    pub linger: Duration,
-    /// From the signal to the end.
-    pub stop: Duration,
-    /// From the signal until a client that is connected and has said nothing is left alone.
-    pub silence: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(10),
-            // Longer than a router keeps its connections (Pvdify's: 30 s), so that it is the router who closes.
-            idle: Duration::from_secs(75),
-            stall: Duration::from_secs(30),
-            linger: Duration::from_secs(2),
-            stop: Duration::from_secs(25),
-            silence: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Slower than this in the mean is not worth a connection.
 const BYTES_PER_SECOND: u64 = 512;
@@ -378,32 +349,4 @@ fn log(request: &request::Request<'_>, response: &Response) {
         response.length
     )
     .unwrap_or_default();
-}
-
-impl Segment {
-    fn left(&self) -> u64 {
-        match self {
-            Self::Own(bytes, from) => (bytes.len() - from) as u64,
-            Self::Shared(_, from, to) => (to - from) as u64,
-            Self::File(_, _, length) => *length,
-        }
-    }
-
-    fn memory(&self) -> Option<&[u8]> {
-        match self {
-            Self::Own(bytes, from) => Some(&bytes[*from..]),
-            Self::Shared(bytes, from, to) => Some(&bytes[*from..*to]),
-            Self::File(..) => None,
-        }
-    }
-
-    fn skip(&mut self, count: u64) {
-        match self {
-            Self::Own(_, from) | Self::Shared(_, from, _) => *from += usize::try_from(count).unwrap_or(0),
-            Self::File(_, from, length) => {
-                *from += count;
-                *length -= count;
-            }
-        }
-    }
 }

@@ -6,9 +6,10 @@ use crate::{
     range::{self, Ranges},
     request::{Method, Request},
     route::{self, Found},
+    segment::Segment,
     site::{Content, Entry, Site},
 };
-use std::{collections::VecDeque, fmt::Write, os::fd::OwnedFd, sync::Arc};
+use std::{collections::VecDeque, fmt::Write, sync::Arc};
 
 /// A response.
 #[derive(Debug)]
@@ -20,17 +21,6 @@ pub(crate) struct Response {
     pub(crate) segments: VecDeque<Segment>,
     /// The connection is used again afterwards.
     pub(crate) keep_alive: bool,
-}
-
-/// A piece of what is sent.
-#[derive(Debug)]
-pub(crate) enum Segment {
-    /// Of its own.
-    Own(Vec<u8>, usize),
-    /// Of a remembered file: from, to.
-    Shared(Arc<[u8]>, usize, usize),
-    /// Of a file: from, length.
-    File(Arc<OwnedFd>, u64, u64),
 }
 
 /// What every response needs to know.

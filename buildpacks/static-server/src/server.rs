@@ -1,7 +1,7 @@
 //! Starts the threads, and ends them.
 
 use crate::{
-    connection::Limits,
+    limits::Limits,
     site::Site,
     worker::{Shared, Worker},
 };

@@ -1,8 +1,9 @@
 //! A thread with an epoll of its own; all share the one listening socket, so none is left behind at the end.
 
 use crate::{
-    connection::{Connection, Limits, Next},
+    connection::{Connection, Next},
     date,
+    limits::Limits,
     response::Now,
     site::Site,
 };
