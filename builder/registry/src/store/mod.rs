@@ -1,21 +1,23 @@
 //! The content-addressed store: the async face over [`disk`], [`upload`] and [`gc`].
 //!
+//! Blobs, repositories and the care of the whole folder are here; `manifests` and `uploads` are the other two parts.
 //! One process works on a folder at a time; inside it, clones of a [`Store`] are one store.
 
 mod disk;
 mod durable;
+mod error;
 mod gc;
+mod manifests;
 mod upload;
+mod uploads;
 mod writer;
 
 pub use disk::Manifest;
+pub use error::StoreError;
 pub use gc::{Collected, Damage, DamageKind};
 pub use writer::{BlobWriter, WrittenBlob};
 
-use crate::{
-    manifest::{ManifestError, References},
-    name::{Reference, Repository, Tag},
-};
+use crate::name::Repository;
 use bytes::Bytes;
 use disk::Disk;
 use futures_util::Stream;
@@ -27,46 +29,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use thiserror::Error;
-use upload::{Sessions, Upload};
-use uuid::Uuid;
-
-/// Why the store could not do it.
-#[derive(Debug, Error)]
-#[allow(missing_docs)]
-pub enum StoreError {
-    #[error("the bytes have the digest {actual}, not {expected}")]
-    DigestMismatch { expected: Digest, actual: Digest },
-    #[error("the blob {0} is not in the repository")]
-    BlobUnknown(Digest),
-    #[error("the manifest is not in the repository")]
-    ManifestUnknown,
-    #[error(transparent)]
-    ManifestInvalid(#[from] ManifestError),
-    #[error("the upload is not known: it was finished, cancelled, or idle for too long")]
-    UploadUnknown,
-    #[error("the upload stands at {size} bytes; go on from there")]
-    Range { size: u64 },
-    #[error("{received} bytes came where {expected} were announced")]
-    Size { expected: u64, received: u64 },
-    #[error("the sender broke off: {0}")]
-    Sender(io::Error),
-    #[error("the stored {0} is damaged on disk: push it again")]
-    Corrupt(Digest),
-    #[error("the registry's disk is full")]
-    DiskFull,
-    #[error("the registry's disk: {0}")]
-    Io(io::Error),
-}
-
-impl From<io::Error> for StoreError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            _ => Self::Io(error),
-        }
-    }
-}
+use upload::Sessions;
 
 /// The store in one folder.
 #[derive(Clone)]
@@ -191,112 +154,6 @@ impl Store {
         self.run(move |disk| disk.unlink_blob(&repository, &digest)).await
     }
 
-    /// Stores a manifest under its digest, and under the tag when `reference` is one.
-    ///
-    /// # Errors
-    /// [`StoreError::DigestMismatch`] when `reference` is another digest, [`StoreError::ManifestInvalid`],
-    /// [`StoreError::BlobUnknown`] for a config or layer that is not in the repository yet.
-    pub async fn put_manifest(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-        media_type: Option<&str>,
-        bytes: Vec<u8>,
-    ) -> Result<Digest, StoreError> {
-        let tags = match reference {
-            Reference::Tag(tag) => vec![tag.clone()],
-            Reference::Digest(_) => vec![],
-        };
-        let manifest = self
-            .put_manifest_tagged(repository, reference, tags, media_type, bytes)
-            .await?;
-        Ok(manifest.0)
-    }
-
-    /// As [`Store::put_manifest`], with any number of tags; also says what the manifest names.
-    pub(crate) async fn put_manifest_tagged(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-        tags: Vec<Tag>,
-        media_type: Option<&str>,
-        bytes: Vec<u8>,
-    ) -> Result<(Digest, References), StoreError> {
-        let references = References::parse(&bytes, media_type)?;
-        let actual = disk::digest_of(&bytes);
-        if let Reference::Digest(expected) = reference
-            && *expected != actual
-        {
-            return Err(StoreError::DigestMismatch {
-                expected: expected.clone(),
-                actual,
-            });
-        }
-        let manifest = Manifest {
-            digest: actual.clone(),
-            media_type: references.media_type.clone(),
-            bytes,
-        };
-        let repository = repository.clone();
-        self.run(move |disk| {
-            disk.put_manifest(&repository, &tags, &manifest, &references)?;
-            Ok((actual, references))
-        })
-        .await
-    }
-
-    /// A manifest of the repository, its bytes checked against its digest.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] rather than wrong bytes, or [`StoreError::Io`].
-    pub async fn manifest(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-    ) -> Result<Option<Manifest>, StoreError> {
-        let (repository, reference) = (repository.clone(), reference.clone());
-        self.run(move |disk| disk.manifest(&repository, &reference)).await
-    }
-
-    /// Deletes a tag, or a manifest with every tag that stands for it.
-    ///
-    /// # Errors
-    /// [`StoreError::ManifestUnknown`] or [`StoreError::Io`].
-    pub async fn delete_manifest(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-    ) -> Result<(), StoreError> {
-        let (repository, reference) = (repository.clone(), reference.clone());
-        self.run(move |disk| match &reference {
-            Reference::Tag(tag) => disk.delete_tag(&repository, tag),
-            Reference::Digest(digest) => disk.delete_manifest(&repository, digest),
-        })
-        .await
-    }
-
-    /// A repository's tags, sorted.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub async fn tags(&self, repository: &Repository) -> Result<Vec<String>, StoreError> {
-        let repository = repository.clone();
-        self.run(move |disk| Ok(disk.tags(&repository, None)?)).await
-    }
-
-    /// The manifests of a repository about `subject`.
-    ///
-    /// # Errors
-    /// As [`Store::manifest`].
-    pub async fn referrers(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-    ) -> Result<Vec<Manifest>, StoreError> {
-        let (repository, subject) = (repository.clone(), subject.clone());
-        self.run(move |disk| disk.referrers(&repository, &subject)).await
-    }
-
     /// Whether anything was ever pushed to the repository.
     ///
     /// # Errors
@@ -353,62 +210,6 @@ impl Store {
     pub async fn sweep(&self, age: Duration) -> Result<usize, StoreError> {
         let sessions = Arc::clone(&self.sessions);
         self.run(move |disk| Ok(upload::sweep(disk, &sessions, age)?))
-            .await
-    }
-
-    pub(crate) async fn start_upload(&self, repository: &Repository) -> Result<Uuid, StoreError> {
-        let repository = repository.clone();
-        self.run(move |disk| Ok(upload::start(disk, &repository)?)).await
-    }
-
-    async fn upload(&self, repository: &Repository, id: Uuid) -> Result<Upload, StoreError> {
-        Upload::resume(&self.disk, &self.sessions, repository, id).await
-    }
-
-    pub(crate) async fn upload_size(&self, repository: &Repository, id: Uuid) -> Result<u64, StoreError> {
-        Ok(self.upload(repository, id).await?.progress().await?.size)
-    }
-
-    pub(crate) async fn cancel_upload(&self, repository: &Repository, id: Uuid) -> Result<(), StoreError> {
-        Ok(self.upload(repository, id).await?.cancel(&self.sessions)?)
-    }
-
-    /// Appends a request's body, in a task of its own (see [`upload`]).
-    pub(crate) async fn append_upload<S>(
-        &self,
-        repository: &Repository,
-        id: Uuid,
-        range: Option<(u64, u64)>,
-        body: S,
-    ) -> Result<u64, StoreError>
-    where
-        S: Stream<Item = io::Result<Bytes>> + Unpin + Send + 'static,
-    {
-        let mut upload = self.upload(repository, id).await?;
-        let sessions = Arc::clone(&self.sessions);
-        let work = async move {
-            let appended = upload.append(range, body).await;
-            if matches!(appended, Err(StoreError::DiskFull)) {
-                // Kept, it would keep the disk full; who sent it has nothing to go on from.
-                upload.cancel(&sessions)?;
-            }
-            appended
-        };
-        tokio::spawn(work)
-            .await
-            .unwrap_or_else(|panicked| Err(io::Error::other(panicked).into()))
-    }
-
-    pub(crate) async fn finish_upload(
-        &self,
-        repository: &Repository,
-        id: Uuid,
-        digest: &Digest,
-    ) -> Result<u64, StoreError> {
-        let upload = self.upload(repository, id).await?;
-        let disk = Arc::clone(&self.disk);
-        upload
-            .finish(disk, &self.sessions, repository.clone(), digest.clone())
             .await
     }
 }
