@@ -78,8 +78,8 @@ pub(crate) fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
-// Further sources are further indexes. The default one stands for the client's own: where the server sets an index for
-// builds, that one counts, because uv takes its environment's before the file's.
+// Further sources are further indexes. The default one stands for the client's own: where the server sets an index
+// for builds, that one counts, because uv takes its environment's before the file's.
 fn sources(sources: &Value) -> String {
     let line = |source: &Value| {
         let url = source["url"].as_str()?;
@@ -98,8 +98,8 @@ fn sources(sources: &Value) -> String {
         .collect()
 }
 
-// The source that Pipenv writes into a new Pipfile is called `pypi`. Mirrors of companies are often called so too, but
-// their indexes lie deeper than at the host's root, or are read with a password.
+// The source that Pipenv writes into a new Pipfile is called `pypi`. Mirrors of companies are often called so too,
+// but their indexes lie deeper than at the host's root, or are read with a password.
 fn is_default(name: Option<&str>, url: &str) -> bool {
     let is_plain = url
         .split_once("://")

@@ -1,5 +1,5 @@
-//! Which Rust the app asks for: a toolchain file names a channel. `rust-version` in Cargo.toml names only the least that
-//! is needed, which Cargo itself checks.
+//! Which Rust the app asks for: a toolchain file names a channel. `rust-version` in Cargo.toml names only the least
+//! that is needed, which Cargo itself checks.
 
 use buildpack_support::{
     Result, files,

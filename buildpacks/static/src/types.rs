@@ -235,7 +235,8 @@ fn ends_mixed(stem: &str) -> bool {
         && (has(u8::is_ascii_digit) || has(u8::is_ascii_lowercase) && is_scattered(&letters))
 }
 
-// `DiwRgtDa` is a hash, `JavaScript` are words (`DiwrgTda` could be, and is asked for again): capitals that begin words are followed by two small letters.
+// `DiwRgtDa` is a hash, `JavaScript` are words (`DiwrgTda` could be, and is asked for again): capitals that begin
+// words are followed by two small letters.
 fn is_scattered(word: &str) -> bool {
     let bytes = word.as_bytes();
     bytes.iter().enumerate().any(|(at, byte)| {

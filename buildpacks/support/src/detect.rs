@@ -1,7 +1,7 @@
 //! What `bin/detect` answers.
 //!
-//! A buildpack only finds the reason why an app is its own; that a reason is one line on stdout, and none is a failure,
-//! is the same for all.
+//! A buildpack only finds the reason why an app is its own; that a reason is one line on stdout, and none is a
+//! failure, is the same for all.
 
 use crate::{Failure, output};
 use libcnb::detect::{DetectResult, DetectResultBuilder};

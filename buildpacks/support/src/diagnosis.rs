@@ -1,7 +1,7 @@
 //! What a program's last lines mean for the person who pushed.
 //!
-//! Each ecosystem's buildpack knows what its own programs say. A table of [`Known`] is enough where only the reason and
-//! the remedy differ; what can happen to every program is here.
+//! Each ecosystem's buildpack knows what its own programs say. A table of [`Known`] is enough where only the reason
+//! and the remedy differ; what can happen to every program is here.
 
 use crate::{
     Failure,

@@ -1,7 +1,7 @@
 //! A repository's manifests, under their digests and tags.
 //!
-//! What always holds: a manifest is stored only when all that it needs is in its repository, and given out only with the
-//! bytes that its digest names.
+//! What always holds: a manifest is stored only when all that it needs is in its repository, and given out only with
+//! the bytes that its digest names.
 
 use super::{Manifest, Store, StoreError, disk};
 use crate::{

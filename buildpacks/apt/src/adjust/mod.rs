@@ -1,8 +1,8 @@
 //! Makes unpacked packages work where they are: not at `/`, and without their packages' scripts having run.
 //!
-//! Files that name `/usr` name the layer instead (`names`); programs that look for their data in a fixed place are told
-//! by their variable (`places`); lists of plug-ins, which scripts would make, are made (`registers`). What no process
-//! reads is removed before (`strip`).
+//! Files that name `/usr` name the layer instead (`names`); programs that look for their data in a fixed place are
+//! told by their variable (`places`); lists of plug-ins, which scripts would make, are made (`registers`). What no
+//! process reads is removed before (`strip`).
 
 mod names;
 mod places;

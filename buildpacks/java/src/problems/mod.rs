@@ -1,7 +1,7 @@
 //! What Maven, Gradle and the JDK say when they fail, turned into what happened, why, and what to do.
 //!
-//! A command's own output is in the log above; here it is only searched for what tells one cause from another. What can
-//! go wrong with both builders is here; `maven`, `gradle` and `image` have what is their own.
+//! A command's own output is in the log above; here it is only searched for what tells one cause from another. What
+//! can go wrong with both builders is here; `maven`, `gradle` and `image` have what is their own.
 
 mod gradle;
 mod image;

@@ -1,7 +1,7 @@
 //! Rust's own distribution server: what a channel consists of, and its parts.
 //!
-//! It is the one that rustup uses, and `RUSTUP_DIST_SERVER` names another, as for rustup. What it says of a channel is
-//! asked anew after some hours only.
+//! It is the one that rustup uses, and `RUSTUP_DIST_SERVER` names another, as for rustup. What it says of a channel
+//! is asked anew after some hours only.
 
 use crate::problems;
 use buildpack_support::{

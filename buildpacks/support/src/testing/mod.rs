@@ -1,8 +1,8 @@
 //! Runs a buildpack on a folder as the lifecycle does, for tests. No containers.
 //!
-//! [`App`] is the folder with all that a platform keeps around it; `phase` runs `bin/detect` and `bin/build` on it, and
-//! `image` is what the image would be. Between two builds of one app the layers are restored by the specification's
-//! table.
+//! [`App`] is the folder with all that a platform keeps around it; `phase` runs `bin/detect` and `bin/build` on it,
+//! and `image` is what the image would be. Between two builds of one app the layers are restored by the
+//! specification's table.
 
 mod image;
 mod outcome;

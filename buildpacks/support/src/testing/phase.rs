@@ -1,8 +1,8 @@
 //! `bin/detect` and `bin/build`: a child process, positional arguments, the `CNB_*` environment, an allow-list of the
 //! rest.
 //!
-//! A buildpack reads its process's environment and working directory and ends its process, so it needs one of its own:
-//! the test binary starts itself, asking for one hidden test (`entry!`) that is the buildpack.
+//! A buildpack reads its process's environment and working directory and ends its process, so it needs one of its
+//! own: the test binary starts itself, asking for one hidden test (`entry!`) that is the buildpack.
 
 use super::{App, Outcome, table};
 use crate::{Failure, failure, files};

@@ -1,5 +1,5 @@
-//! What the clients of registries (`npm`, `pip`) have in common: each asks and fetches by itself, and fails in much the
-//! same ways.
+//! What the clients of registries (`npm`, `pip`) have in common: each asks and fetches by itself, and fails in much
+//! the same ways.
 
 use crate::{
     Failure, Result,

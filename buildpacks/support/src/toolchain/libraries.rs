@@ -2,7 +2,8 @@
 //!
 //! A program compiled against a library of the build image starts only where that library is. Its file names what it
 //! needs, the build image's packages tell whose that is, and those are copied as they are here: no network, no index,
-//! and what the build was tested with is what runs. Libraries that a layer brings have no owner here, and are left to it.
+//! and what the build was tested with is what runs. Libraries that a layer brings have no owner here, and are left to
+//! it.
 
 use super::{
     deb::{RUN_STATUS, layer_env},

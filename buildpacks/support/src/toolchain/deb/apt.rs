@@ -1,8 +1,8 @@
 //! apt, as an ordinary user: plans what a layer will have, and fetches it.
 //!
 //! It gets state and cache folders of its own, which a cache layer keeps, and plans against the packages of the *run*
-//! image when the layer is for launch: what only the build image has must be in the layer too. It reads all its indexes
-//! for each question, so its answers are kept beside them.
+//! image when the layer is for launch: what only the build image has must be in the layer too. It reads all its
+//! indexes for each question, so its answers are kept beside them.
 
 use super::{BUILD_STATUS, Planned, RUN_STATUS, dpkg_deb, relocate};
 use crate::{

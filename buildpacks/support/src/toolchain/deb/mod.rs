@@ -1,9 +1,9 @@
 //! Debian packages in a layer, without root: resolved by the image's own apt and sources, unpacked by
 //! `dpkg-deb -x`, their paths given for the environment.
 //!
-//! In three parts: what apt says will come ([`Planned`]), apt itself ([`Apt`]), and what is unpacked made to work where
-//! it lies ([`layer_env`]). What always holds: no package's script runs, so what one would set up (alternatives,
-//! caches, users) is not there.
+//! In three parts: what apt says will come ([`Planned`]), apt itself ([`Apt`]), and what is unpacked made to work
+//! where it lies ([`layer_env`]). What always holds: no package's script runs, so what one would set up
+//! (alternatives, caches, users) is not there.
 
 mod apt;
 mod planned;

@@ -1,7 +1,7 @@
 //! What was unpacked, made to work where it lies: not at `/`.
 //!
-//! Absolute links into unpacked files are made relative; programs, libraries and headers are found by the variables of
-//! [`layer_env`].
+//! Absolute links into unpacked files are made relative; programs, libraries and headers are found by the variables
+//! of [`layer_env`].
 
 use crate::{Command, Result, layer, toolchain};
 use libcnb::layer_env::{LayerEnv, Scope};
