@@ -1,6 +1,6 @@
 //! `.deb` files by address, through the build image's `curl`.
 
-use buildpack_support::{Command, Failure, Result, command::Cause, files, output};
+use buildpack_support::{Command, Failure, Result, command::Cause, files, output, toolchain::debian_arch};
 use libcnb::Env;
 use std::{
     fs,
@@ -79,10 +79,7 @@ fn check(address: &str, path: &Path) -> Result<()> {
         )
     })?;
     let arch = arch.trim();
-    let ours = match std::env::consts::ARCH {
-        "aarch64" => "arm64",
-        _ => "amd64",
-    };
+    let ours = debian_arch();
     if arch == ours || arch == "all" {
         return Ok(());
     }

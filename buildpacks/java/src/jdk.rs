@@ -120,19 +120,17 @@ pub(crate) fn available(apt: &deb::Apt) -> Result<Vec<u32>> {
 /// Installs the JDK for the build and the runtime for the image.
 pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, chosen: &Chosen) -> Result<Jdk> {
     let java = chosen.major;
-    let planned = apt.plan(&[format!("openjdk-{java}-jdk-headless")], false)?;
+    let name = format!("openjdk-{java}-jdk-headless");
+    let planned = apt.plan(std::slice::from_ref(&name), false)?;
     let bundles = bundles(env);
     let key = |recipe, formula: &str| Key {
         java,
-        packages: planned.iter().map(|package| package.file.clone()).collect(),
+        packages: deb::file_names(&planned),
         certificates: fingerprint(&bundles),
         recipe,
         formula: formula.to_owned(),
     };
-    let version = planned
-        .iter()
-        .find(|package| package.name().ends_with("-jdk-headless"))
-        .map_or_else(|| java.to_string(), deb::Planned::upstream_version);
+    let version = deb::version_of(&planned, &name).unwrap_or_else(|| java.to_string());
     let spec = Spec {
         name: layer_name!("jdk"),
         title: &format!("OpenJDK {version}"),
@@ -182,10 +180,7 @@ pub(crate) fn install(context: &Context, env: &Env, apt: &deb::Apt, chosen: &Cho
 }
 
 fn home(layer: &Path, java: u32) -> PathBuf {
-    let arch = match std::env::consts::ARCH {
-        "aarch64" => "arm64",
-        _ => "amd64",
-    };
+    let arch = toolchain::debian_arch();
     layer.join(format!("usr/lib/jvm/java-{java}-openjdk-{arch}"))
 }
 

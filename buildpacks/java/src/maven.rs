@@ -158,20 +158,13 @@ fn debians(context: &Context, project: &Project) -> Result<PathBuf> {
         .into_iter()
         .filter(|package| package.file.ends_with("_all.deb") && !package.name().starts_with("default-jre"))
         .collect();
-    let version = planned
-        .iter()
-        .find(|package| package.name() == "maven")
-        .map(deb::Planned::upstream_version)
-        .unwrap_or_default();
+    let version = deb::version_of(&planned, "maven").unwrap_or_default();
     let spec = Spec {
         name: layer_name!("maven"),
         title: &format!("Maven {version}"),
         build: true,
         launch: false,
-        key: planned
-            .iter()
-            .map(|package| package.file.clone())
-            .collect::<Vec<_>>(),
+        key: deb::file_names(&planned),
     };
     let layer = layer::keyed(context, &spec, |path| {
         apt.unpack(&Downloads::of(&project.env), &planned, path)?;

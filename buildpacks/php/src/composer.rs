@@ -75,20 +75,13 @@ fn composer(context: &Context, env: &Env, line: &str) -> Result<Layer> {
         .into_iter()
         .filter(|package| is_part(package, line))
         .collect();
-    let version = planned
-        .iter()
-        .find(|package| package.name() == "composer")
-        .map(deb::Planned::upstream_version)
-        .unwrap_or_default();
+    let version = deb::version_of(&planned, "composer").unwrap_or_default();
     let spec = Spec {
         name: layer_name!("composer"),
         title: &format!("Composer {version}"),
         build: true,
         launch: false,
-        key: planned
-            .iter()
-            .map(|package| package.file.clone())
-            .collect::<Vec<_>>(),
+        key: deb::file_names(&planned),
     };
     layer::keyed(context, &spec, |path| {
         apt.unpack(&Downloads::of(env), &planned, path)?;

@@ -16,21 +16,13 @@ mod toolchain;
 
 use crate::composer_json::ComposerJson;
 use buildpack_support::{
-    Failure, Result, detect, env, failure, files,
-    layer::{self, Spec},
-    output,
-    procfile::Procfile,
-    toolchain::deb,
+    Failure, detect, env, failure, files, layer, output, procfile::Procfile, toolchain::deb,
 };
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
-    data::{
-        launch::{LaunchBuilder, Slice},
-        layer_name,
-    },
+    data::launch::{LaunchBuilder, Slice},
     detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
-    layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
 
 /// `buildpack.toml`.
@@ -58,20 +50,20 @@ impl libcnb::Buildpack for PhpBuildpack {
         let env = env::of_build(&context);
         let json = ComposerJson::of(app)?;
         let procfile = Procfile::of(app)?.unwrap_or_default();
-        let index = deb::Apt::of_layer(&context, &env, deb::Base::Run)?;
+        let apt = deb::Apt::of_layer(&context, &env, deb::Base::Run)?;
 
         let step = output::step("Choosing versions");
-        let available = toolchain::available(&index)?;
+        let available = toolchain::available(&apt)?;
         let chosen = toolchain::choose(json.as_ref(), &available, &env)?;
         let line = chosen.version;
-        let extensions = extensions::wanted(app, json.as_ref(), &line, &index)?;
+        let extensions = extensions::wanted(app, json.as_ref(), &line, &apt)?;
         step.quiet();
         let step = output::step("Installing tools");
         let server = boot::servers(&procfile, &env);
-        let mut env = toolchain::install(&context, &env, &index, (&line, &extensions), server)?;
+        let mut env = toolchain::install(&context, &env, &apt, (&line, &extensions), server)?;
         step.done();
 
-        env = settings(&context, json.as_ref())?.apply(&env);
+        env = layer::settings(&context, settings(json.as_ref()))?.apply(&env);
         if chosen.is_fallback {
             // Composer would refuse what was said above.
             env.insert("COMPOSER_IGNORE_PLATFORM_REQ", "php");
@@ -99,33 +91,17 @@ impl libcnb::Buildpack for PhpBuildpack {
 }
 
 /// The variables that a framework is to have in production.
-fn settings(context: &BuildContext<PhpBuildpack>, json: Option<&ComposerJson>) -> Result<layer::Layer> {
-    let is_symfony = json.is_some_and(|json| json.requires("symfony/framework-bundle"));
-    let is_laravel = json.is_some_and(|json| json.requires("laravel/framework"));
-    let values: &[(&str, &str)] = match (is_laravel, is_symfony) {
-        (true, _) => &[
+fn settings(json: Option<&ComposerJson>) -> &'static [(&'static str, &'static str)] {
+    let requires = |package: &str| json.is_some_and(|json| json.requires(package));
+    if requires("laravel/framework") {
+        &[
             ("APP_ENV", "production"),
             ("APP_DEBUG", "false"),
             ("LOG_CHANNEL", "stderr"),
-        ],
-        (_, true) => &[("APP_ENV", "prod"), ("APP_DEBUG", "0")],
-        _ => &[("APP_ENV", "production")],
-    };
-    let spec = Spec {
-        name: layer_name!("settings"),
-        title: "Settings for production",
-        build: true,
-        launch: true,
-        key: values
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>(),
-    };
-    layer::keyed(context, &spec, |_| {
-        let mut env = LayerEnv::new();
-        for (name, value) in values {
-            env.insert(Scope::All, ModificationBehavior::Default, name, value);
-        }
-        Ok(env)
-    })
+        ]
+    } else if requires("symfony/framework-bundle") {
+        &[("APP_ENV", "prod"), ("APP_DEBUG", "0")]
+    } else {
+        &[("APP_ENV", "production")]
+    }
 }

@@ -147,10 +147,7 @@ pub(crate) fn install(
         .into_iter()
         .filter(|package| is_needed(package.name()))
         .collect();
-    let version = planned
-        .iter()
-        .find(|package| package.name() == format!("php{line}-cli"))
-        .map_or_else(|| line.to_owned(), deb::Planned::upstream_version);
+    let version = deb::version_of(&planned, &format!("php{line}-cli")).unwrap_or_else(|| line.to_owned());
     let spec = Spec {
         name: layer_name!("php"),
         title: &format!(
@@ -161,7 +158,7 @@ pub(crate) fn install(
         build: true,
         launch: true,
         key: Key {
-            packages: planned.iter().map(|package| package.file.clone()).collect(),
+            packages: deb::file_names(&planned),
             servers: servers.title().to_owned(),
             scripts: files::fingerprint(boot::SCRIPTS.map(|(_, text)| text)),
             recipe: 2,

@@ -12,18 +12,12 @@ mod toolchain;
 mod version;
 
 use crate::gemfile::Lock;
-use buildpack_support::{
-    Failure, Result, detect, env, failure, files,
-    layer::{self, Spec},
-    output,
-    toolchain::deb,
-};
+use buildpack_support::{Failure, detect, env, failure, files, layer, output, toolchain::deb};
 use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
-    data::{launch::LaunchBuilder, layer_name},
+    data::launch::LaunchBuilder,
     detect::{DetectContext, DetectResult},
     generic::{GenericMetadata, GenericPlatform},
-    layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
 
 /// `buildpack.toml`.
@@ -64,7 +58,7 @@ impl libcnb::Buildpack for RubyBuildpack {
         let step = output::step("Installing tools");
         let (layer, packages) = toolchain::install(&context, &env, &apt, &ruby)?;
         env = layer.apply(&env);
-        env = settings(&context)?.apply(&env);
+        env = layer::settings(&context, &SETTINGS)?.apply(&env);
         step.done();
         env = bundler::install(&context, &env, lock.as_ref(), &ruby, &packages)?;
         let lock = lock.unwrap_or_default();
@@ -79,21 +73,4 @@ impl libcnb::Buildpack for RubyBuildpack {
     fn on_error(&self, error: libcnb::Error<Failure>) {
         failure::print(error);
     }
-}
-
-fn settings(context: &BuildContext<RubyBuildpack>) -> Result<layer::Layer> {
-    let spec = Spec {
-        name: layer_name!("settings"),
-        title: "Settings for production",
-        build: true,
-        launch: true,
-        key: SETTINGS.map(|(name, value)| format!("{name}={value}")).join(" "),
-    };
-    layer::keyed(context, &spec, |_| {
-        let mut env = LayerEnv::new();
-        for (name, value) in SETTINGS {
-            env.insert(Scope::All, ModificationBehavior::Default, name, value);
-        }
-        Ok(env)
-    })
 }

@@ -39,12 +39,8 @@ pub(crate) fn available(apt: &deb::Apt) -> Result<Vec<String>> {
             continue;
         }
         let planned = apt.plan(std::slice::from_ref(&name), false)?;
-        let version = planned
-            .iter()
-            .find(|package| package.name() == name)
-            .map(deb::Planned::upstream_version);
         // Of a package that is there already the plan says nothing.
-        versions.push(version.unwrap_or_else(|| format!("{line}.0")));
+        versions.push(deb::version_of(&planned, &name).unwrap_or_else(|| format!("{line}.0")));
     }
     Ok(versions)
 }
@@ -69,12 +65,7 @@ pub(crate) fn install(
         title: &format!("Ruby {} with Bundler", ruby.version),
         build: true,
         launch: true,
-        key: planned
-            .iter()
-            .map(|package| package.file.clone())
-            .collect::<Vec<_>>()
-            .join(" ")
-            + SIZES,
+        key: deb::file_names(&planned).join(" ") + SIZES,
     };
     let layer = layer::keyed(context, &spec, |path| {
         apt.unpack(&Downloads::of(env), &planned, path)?;

@@ -9,7 +9,7 @@ use crate::{Failure, Result, files, output};
 use libcnb::{
     Buildpack, Env,
     build::BuildContext,
-    data::layer::LayerName,
+    data::{layer::LayerName, layer_name},
     layer::{CachedLayerDefinition, InvalidMetadataAction, LayerRef, LayerState, RestoredLayerAction},
     layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
@@ -137,6 +137,30 @@ where
         files::make_dir(&path)?;
     }
     Ok(path)
+}
+
+/// The layer `settings`: variables for the build and the image, unless the app sets them.
+pub fn settings<B>(context: &BuildContext<B>, values: &[(&str, &str)]) -> Result<Layer>
+where
+    B: Buildpack<Error = Failure>,
+{
+    let spec = Spec {
+        name: layer_name!("settings"),
+        title: "Settings for production",
+        build: true,
+        launch: true,
+        key: values
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>(),
+    };
+    keyed(context, &spec, |_| {
+        let mut env = LayerEnv::new();
+        for (name, value) in values {
+            env.insert(Scope::All, ModificationBehavior::Default, name, value);
+        }
+        Ok(env)
+    })
 }
 
 /// Puts `places`, parted by colons, before those that a variable has already.

@@ -23,11 +23,7 @@ pub(super) fn find(context: &Context, asked: &Asked, env: &Env, why: &str) -> Re
             continue;
         }
         let planned = apt.plan(&[cargo.to_owned(), rustc.to_owned()], false)?;
-        let version = planned
-            .iter()
-            .find(|package| package.name() == rustc)
-            .map(deb::Planned::upstream_version);
-        if let Some(version) = version {
+        if let Some(version) = deb::version_of(&planned, rustc) {
             found.insert(version, planned);
         }
     }

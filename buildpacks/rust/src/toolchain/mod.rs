@@ -83,7 +83,7 @@ pub(crate) fn install(context: &Context, source: &Source, asked: &Asked, env: &E
             .iter()
             .map(|component| component.hash.clone())
             .collect(),
-        Source::Debian { planned, .. } => planned.iter().map(|package| package.file.clone()).collect(),
+        Source::Debian { planned, .. } => deb::file_names(planned),
     };
     let spec = Spec {
         name: layer_name!("rust"),

@@ -21,6 +21,15 @@ pub fn npm_arch() -> &'static str {
     }
 }
 
+/// The processor, as Debian's packages name it: `amd64`, `arm64`.
+#[must_use]
+pub fn debian_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    }
+}
+
 /// The processor, as Debian's multiarch folders name it: `x86_64-linux-gnu`.
 #[must_use]
 pub fn multiarch() -> &'static str {

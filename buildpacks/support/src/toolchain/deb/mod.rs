@@ -10,7 +10,7 @@ mod planned;
 mod unpacked;
 
 pub use apt::{Apt, Base};
-pub use planned::Planned;
+pub use planned::{Planned, file_names, version_of};
 pub(super) use unpacked::relocate;
 pub use unpacked::{dpkg_deb, layer_env};
 

@@ -68,6 +68,21 @@ impl Planned {
     }
 }
 
+/// The upstream version of the package `name`, if it is planned.
+#[must_use]
+pub fn version_of(planned: &[Planned], name: &str) -> Option<String> {
+    planned
+        .iter()
+        .find(|package| package.name() == name)
+        .map(Planned::upstream_version)
+}
+
+/// The files' names, by which a layer's key knows exactly what is in it.
+#[must_use]
+pub fn file_names(planned: &[Planned]) -> Vec<String> {
+    planned.iter().map(|package| package.file.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +122,9 @@ mod tests {
                 digest: None,
             };
             assert_eq!(planned.upstream_version(), expected, "{file}");
+            let name = planned.name().to_owned();
+            assert_eq!(version_of(&[planned], &name).as_deref(), Some(expected));
         }
+        assert_eq!(version_of(&[], "ruby3.3"), None);
     }
 }
