@@ -191,7 +191,7 @@ impl Install<'_> {
         match manager {
             Manager::Uv => self.locked_by_uv()?,
             Manager::Poetry { is_locked } => {
-                let folder = temporary()?;
+                let folder = files::temporary()?;
                 let file = folder.path().join("requirements.txt");
                 poetry::export(self.context, self.uv, self.python, &self.env, is_locked, &file)?;
                 self.requirements(&file, "poetry.lock", true)?;
@@ -212,7 +212,7 @@ impl Install<'_> {
                 } else {
                     pipfile::unlocked(&wanted)
                 };
-                let folder = temporary()?;
+                let folder = files::temporary()?;
                 let file = folder.path().join("requirements.txt");
                 files::write(&file, text)?;
                 self.requirements(&file, manager.file(), is_locked)?;
@@ -255,7 +255,7 @@ impl Install<'_> {
             }
             return self.run(self.uv(&arguments));
         }
-        let folder = temporary()?;
+        let folder = files::temporary()?;
         let file = folder.path().join("requirements.txt");
         let mut command = self.uv(&["export", "--frozen", "--no-default-groups"]);
         if self.is_workspace_only()? {
@@ -357,10 +357,6 @@ impl Install<'_> {
         }
         Ok(())
     }
-}
-
-fn temporary() -> Result<tempfile::TempDir> {
-    tempfile::tempdir().map_err(|error| Failure::io("make a folder in", &std::env::temp_dir(), &error))
 }
 
 fn installed(venv: &Path) -> BTreeSet<String> {

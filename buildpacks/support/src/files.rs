@@ -1,4 +1,5 @@
-//! Reading an app's files: missing is a value, unreadable or oversized is a failure that names the file.
+//! Files of apps and layers: what is missing is a value; what can't be read or written is a failure that names the
+//! file.
 
 use crate::{Failure, Result};
 use sha2::{Digest, Sha256};
@@ -88,6 +89,11 @@ pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
 /// Makes a folder and those above it.
 pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| Failure::io("make", path, &error))
+}
+
+/// A folder of its own among temporary files; gone when dropped.
+pub fn temporary() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|error| Failure::io("make a folder in", &std::env::temp_dir(), &error))
 }
 
 /// Removes a file, link or folder, if it is there.
