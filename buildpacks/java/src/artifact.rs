@@ -1,7 +1,7 @@
 //! Finds what the build made, and which of it can be started.
 
 use crate::project::{Project, Tool};
-use buildpack_support::{Command, Failure, Result, files};
+use buildpack_support::{Command, Result, files};
 use std::{
     collections::BTreeMap,
     fs,
@@ -42,10 +42,9 @@ pub(crate) fn find(project: &Project) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for folder in outputs(project) {
         let before = found.len();
-        for (runner, kind) in [("quarkus-app/quarkus-run.jar", Kind::Quarkus)] {
-            if folder.join(runner).is_file() {
-                found.push(of(project, &folder.join(runner), kind));
-            }
+        let quarkus = folder.join("quarkus-app/quarkus-run.jar");
+        if quarkus.is_file() {
+            found.push(of(project, &quarkus, Kind::Quarkus));
         }
         let archives = match project.tool {
             Tool::Maven => folder.clone(),
@@ -138,7 +137,7 @@ fn archive(project: &Project, path: &Path) -> Result<Option<Found>> {
 
 // By the JDK's own program, which also reads a jar with a script before it.
 fn manifest(project: &Project, jar: &Path) -> Result<BTreeMap<String, String>> {
-    let folder = tempfile::tempdir().map_err(|error| Failure::io("make", Path::new("a folder"), &error))?;
+    let folder = files::temporary()?;
     let unpacked = Command::new(project.program("jar"))
         .args(["--extract", "--file"])
         .arg(jar)

@@ -29,7 +29,7 @@ pub(crate) fn take_apart(project: &Project, found: &[Found]) -> Result<Vec<Slice
                 let number = split(project, found)?;
                 step.done_as(&format!(
                     "{} beside it, in {}",
-                    output::count(number, "dependency").replace("dependencys", "dependencies"),
+                    output::count(number, "jar"),
                     libraries(found).display()
                 ));
                 let folder = libraries(found).display().to_string();
@@ -122,15 +122,12 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
+    files::list(folder)
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str())
         .filter(|name| name.ends_with(".jar"))
-        .collect();
-    names.sort();
-    names
+        .map(str::to_owned)
+        .collect()
 }
 
 // `classpath.idx` has a line for each: `- "BOOT-INF/lib/x.jar"`. Old versions have none: by name then.

@@ -217,7 +217,7 @@ fn trust(home: &Path, bundles: &[PathBuf]) -> Result<()> {
         output::warning("The build image has no certificates: Java can't fetch by https.");
         return Ok(());
     }
-    let folder = tempfile::tempdir().map_err(|error| Failure::io("make", Path::new("a folder"), &error))?;
+    let folder = files::temporary()?;
     let program = folder.path().join("Truststore.java");
     files::write(&program, TRUSTSTORE)?;
     Command::new(home.join("bin/java"))
