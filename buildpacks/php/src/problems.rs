@@ -4,7 +4,7 @@ use buildpack_support::{Failure, command::CommandError};
 
 /// Composer failed.
 pub(crate) fn composer(error: CommandError, line: &str) -> Failure {
-    let says = |texts: &[&str]| texts.iter().any(|text| error.says(text));
+    let says = |texts: &[&str]| error.says_any(texts);
     if says(&["is missing from your system", "it is missing from your system"]) {
         return Failure::new(
             "A package requires an extension that is not there",

@@ -41,7 +41,10 @@ pub(crate) fn install(
     }
     let without = env::value(env, "BUNDLE_WITHOUT").unwrap_or_else(|| "development:test".to_owned());
     let text = |name: &str| files::read(app, name).map(Option::unwrap_or_default);
-    let cached: Vec<String> = names(&app.join("vendor/cache"));
+    let cached = files::list(&app.join("vendor/cache"));
+    let cached = cached
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
     let key = files::fingerprint(
         [
             text("Gemfile")?,
@@ -141,17 +144,6 @@ fn add_platform(app: &Path, env: &Env, ruby: &Ruby) -> Result<()> {
 fn is_foreign(platforms: &[String]) -> bool {
     let fits = |platform: &String| platform == "ruby" || platform.contains("linux");
     !platforms.is_empty() && !platforms.iter().any(fits)
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    names
 }
 
 fn shared_objects(folder: &Path, found: &mut Vec<PathBuf>) {

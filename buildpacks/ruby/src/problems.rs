@@ -5,7 +5,7 @@ use buildpack_support::{Failure, command::CommandError};
 
 /// `bundle install` failed.
 pub(crate) fn bundler(error: CommandError, ruby: &Ruby) -> Failure {
-    let says = |texts: &[&str]| texts.iter().any(|text| error.says(text));
+    let says = |texts: &[&str]| error.says_any(texts);
     if says(&[
         "frozen",
         "lockfile can't be updated",
@@ -95,10 +95,11 @@ pub(crate) fn assets(error: CommandError) -> Failure {
             "Load it in config/application.rb (`require \"rails/all\"` does), or remove the gem.",
         );
     }
-    if error.says("ConnectionNotEstablished")
-        || error.says("could not connect to server")
-        || error.says("ConnectionBad")
-    {
+    if error.says_any(&[
+        "ConnectionNotEstablished",
+        "could not connect to server",
+        "ConnectionBad",
+    ]) {
         return Failure::new(
             "Making the assets needs a database",
             "The app asks its database when it starts, and a build has none.",

@@ -30,12 +30,11 @@ pub(crate) fn processes(app: &Path, lock: &Lock) -> Result<Vec<Process>> {
         }
     }
     let is_rails = lock.has("railties");
-    let console = if is_rails { "rails" } else { "irb" };
     if procfile.command("console").is_none() && (is_rails || lock.has("irb")) {
         let words: &[&str] = if is_rails {
-            &["bundle", "exec", console, "console"]
+            &["bundle", "exec", "rails", "console"]
         } else {
-            &["bundle", "exec", console]
+            &["bundle", "exec", "irb"]
         };
         processes.push(direct(process_type!("console"), words.iter().copied()));
     }
