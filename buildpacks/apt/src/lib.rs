@@ -118,12 +118,12 @@ fn install(context: &BuildContext<AptBuildpack>, wanted: &Wanted) -> Result<()> 
     };
     report(wanted, &names);
     let is_one = names.run == names.build;
-    let mut make = |layer: &Path, is_for_run: bool| -> Result<LayerEnv> {
+    let mut make = |layer: &Path, purpose: Purpose| -> Result<LayerEnv> {
         let plan = match made.take() {
             Some(plan) => plan,
             None => plan::make(&both, wanted, &folder, &env)?,
         };
-        let env = unpack(layer, &plan, is_for_run.then_some(is_one), &both, &env)?;
+        let env = unpack(layer, &plan, purpose, &both, &env)?;
         made = Some(plan);
         Ok(env)
     };
@@ -145,7 +145,8 @@ fn install(context: &BuildContext<AptBuildpack>, wanted: &Wanted) -> Result<()> 
         is_one,
         true,
     );
-    layer::keyed(context, &run, |layer| make(layer, true))?;
+    let purpose = if is_one { Purpose::Both } else { Purpose::Image };
+    layer::keyed(context, &run, |layer| make(layer, purpose))?;
     if !is_one {
         let build = spec(
             layer_name!("build-packages"),
@@ -154,23 +155,30 @@ fn install(context: &BuildContext<AptBuildpack>, wanted: &Wanted) -> Result<()> 
             true,
             false,
         );
-        layer::keyed(context, &build, |layer| make(layer, false))?;
+        layer::keyed(context, &build, |layer| make(layer, Purpose::Build))?;
     }
     Ok(())
 }
 
-// `stripped`: for the image; whether the build uses the layer too.
-fn unpack(layer: &Path, plan: &Plan, stripped: Option<bool>, both: &Both, env: &Env) -> Result<LayerEnv> {
+// Who uses a layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Image,
+    Build,
+    Both,
+}
+
+fn unpack(layer: &Path, plan: &Plan, purpose: Purpose, both: &Both, env: &Env) -> Result<LayerEnv> {
     for deb in &plan.downloads {
         deb::dpkg_deb(deb, layer)?;
     }
-    let (apt, planned): (&Apt, &[Planned]) = match stripped {
-        Some(_) => (&both.run, &plan.run),
-        None => (&both.build, &plan.build),
+    let (apt, planned): (&Apt, &[Planned]) = match purpose {
+        Purpose::Image | Purpose::Both => (&both.run, &plan.run),
+        Purpose::Build => (&both.build, &plan.build),
     };
     apt.unpack(&Downloads::of(env), planned, layer)?;
-    if let Some(is_for_build) = stripped {
-        adjust::strip(layer, is_for_build)?;
+    if purpose != Purpose::Build {
+        adjust::strip(layer, purpose == Purpose::Both)?;
     }
     adjust::adjust(layer, env, deb::layer_env(layer))
 }
