@@ -209,6 +209,7 @@ fn list(folder: &Path, name: &str, out: &mut Vec<String>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buildpack_support::command::Cause;
 
     #[test]
     fn a_lockfile_of_an_older_form_is_not_held_to_be_all() {
@@ -223,7 +224,6 @@ mod tests {
             assert_eq!(is_of_older_deno(lock, version), expected, "{lock} {version}");
         }
     }
-    use buildpack_support::command::Cause;
 
     fn text(tail: &str, has_lock: bool) -> String {
         let error = CommandError {

@@ -14,11 +14,16 @@ use buildpack_support::{
     layer, output,
 };
 use libcnb::{Env, build::BuildContext, data::layer_name, layer_env::LayerEnv};
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
-// What separates the one program that serves from the others, for those who call this.
+/// What was compiled.
 pub(crate) struct Compiled {
     pub(crate) programs: Vec<Program>,
+    /// The module's path: a program of its name is likely the one that serves.
     pub(crate) module: Option<String>,
 }
 
@@ -210,11 +215,7 @@ fn build(dir: &Path, env: &Env, programs: &[Program], into: &Path) -> Result<()>
 }
 
 // The launch layer, kept when the programs are the same.
-fn install(
-    context: &BuildContext<GoBuildpack>,
-    programs: &[Program],
-    compiled: &Path,
-) -> Result<std::path::PathBuf> {
+fn install(context: &BuildContext<GoBuildpack>, programs: &[Program], compiled: &Path) -> Result<PathBuf> {
     let mut fingerprint = Fingerprint::new();
     fingerprint.tree(compiled, &|_| false)?;
     let spec = layer::Spec {

@@ -104,7 +104,7 @@ impl Wish {
         }
     }
 
-    /// The failure when no Go will do; `available` are those that could be had.
+    /// The wish, as messages name it.
     pub(crate) fn wanted(&self) -> Wanted<'_> {
         Wanted {
             name: "Go",

@@ -118,7 +118,7 @@ pub(crate) fn install(
                     "A package's own build imports pkg_resources: once more with {}",
                     former_parts::SETUPTOOLS
                 ));
-                let folder = temporary()?;
+                let folder = files::temporary()?;
                 let env = former_parts::in_builds(env, folder.path())?;
                 Install { env, ..install }.packages(*manager)?;
             }

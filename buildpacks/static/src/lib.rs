@@ -203,7 +203,7 @@ fn server(context: &BuildContext<StaticBuildpack>) -> Result<PathBuf> {
         title: concat!("static-server ", env!("CARGO_PKG_VERSION")),
         build: false,
         launch: true,
-        key: digest(&bytes),
+        key: files::fingerprint([&bytes]),
     };
     let made = layer::keyed(context, &spec, |layer| {
         install(&bytes, &layer.join("bin/static-server")).map(|()| LayerEnv::new())
@@ -215,8 +215,4 @@ fn install(bytes: &[u8], place: &Path) -> Result<()> {
     files::write(place, bytes)?;
     fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .map_err(|error| Failure::io("write", place, &error))
-}
-
-fn digest(bytes: &[u8]) -> String {
-    hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes))
 }
