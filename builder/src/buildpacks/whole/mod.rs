@@ -258,6 +258,10 @@ impl Asked<'_> {
         tokio::task::spawn_blocking(move || files::take(&folder, &digest, &layers))
             .await
             .map_err(BuildError::unavailable)?
-            .map_err(|error| BuildError::Refused(format!("the builder's files in /cnb: {error}")))
+            .map_err(|error| match error.raw_os_error() {
+                // The host's own trouble, as a full disk.
+                Some(_) => BuildError::disk(error),
+                None => BuildError::Refused(format!("the builder's files in /cnb: {error}")),
+            })
     }
 }
