@@ -86,7 +86,7 @@ pub(crate) fn adopt(tree: &Tree, own: &Path) -> Result<Adopted, BuildError> {
         (None, 0, None) if !extending.is_empty() => None,
         (None, 0, None) => {
             return Err(refused(
-                "there is neither a buildpack.toml nor an extension.toml nor a bin/compile in it",
+                "there is neither a buildpack.toml nor a bin/compile in it",
             ));
         }
         (None, ..) => {
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_no_buildpack_is_said_why() {
         let error = |files: &[(&str, &str)]| adopted(files).1.unwrap_err();
-        insta::assert_snapshot!(error(&[("README.md", "")]), @"the buildpack https://h/heroku-buildpack-x.git#v1: there is neither a buildpack.toml nor an extension.toml nor a bin/compile in it");
+        insta::assert_snapshot!(error(&[("README.md", "")]), @"the buildpack https://h/heroku-buildpack-x.git#v1: there is neither a buildpack.toml nor a bin/compile in it");
         let (a, b) = (descriptor("a/a", ""), descriptor("b/b", ""));
         insta::assert_snapshot!(error(&[("x/buildpack.toml", &a), ("y/buildpack.toml", &b)]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it holds several, none of which contains the others: a/a, b/b");
         insta::assert_snapshot!(error(&[("buildpack.toml", &descriptor("pvdify/go", ""))]), @"the buildpack https://h/heroku-buildpack-x.git#v1: it calls itself pvdify/go; only this server's own are called pvdify/...");
