@@ -54,6 +54,13 @@ impl PodmanError {
         matches!(self, Self::Refused { message, .. } if failure::storage_changed(message))
     }
 
+    /// Whether Podman stumbled over what others did at the same time: it reads images without a lock, and an image
+    /// that is removed meanwhile is a nil pointer to it.
+    pub(super) fn is_stumble(&self) -> bool {
+        const SIGN: &str = "runtime error: invalid memory address";
+        self.is_storage_changed() || matches!(self, Self::Refused { message, .. } if message.contains(SIGN))
+    }
+
     /// Reads the body of an answer whose status is no success.
     pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Self {
         #[derive(Deserialize)]
@@ -102,6 +109,18 @@ mod tests {
         assert!(found::<()>(Err(refusal(404, ""))).unwrap().is_none());
         let fault = r#"{"cause":"database is locked","message":"database is locked","response":500}"#;
         assert!(found::<()>(Err(refusal(500, fault))).is_err());
+    }
+
+    #[test]
+    fn what_podman_stumbles_over_is_worth_another_try_and_nothing_else() {
+        let crash = r#"{"message":"runtime error: invalid memory address or nil pointer dereference","response":500}"#;
+        for (body, expected) in [
+            (crash, true),
+            (r#"{"message":"layer not known","response":500}"#, true),
+            (r#"{"message":"database is locked","response":500}"#, false),
+        ] {
+            assert_eq!(refusal(500, body).is_stumble(), expected, "{body}");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Libpod {
     /// As [`Libpod::get`].
     pub async fn image(&self, name: &str) -> Result<Option<ImageDetails>, PodmanError> {
         let path = format!("/libpod/images/{}/json", percent_encode(name));
-        found(self.get(&path).await)
+        found(patiently(|| self.get(&path)).await)
     }
 
     /// The images that something names or nothing is built on.
@@ -170,7 +170,7 @@ where
 {
     for _ in 1..TRIES {
         match ask().await {
-            Err(error) if error.is_storage_changed() => tokio::time::sleep(BETWEEN_TRIES).await,
+            Err(error) if error.is_stumble() => tokio::time::sleep(BETWEEN_TRIES).await,
             answer => return answer,
         }
     }
