@@ -14,6 +14,7 @@ mod version;
 use crate::build::Built;
 use buildpack_support::{
     Failure, Result, detect, env, failure, files,
+    fingerprint::Fingerprint,
     layer::{self, Spec},
     output, process,
     procfile::Procfile,
@@ -26,7 +27,7 @@ use libcnb::{
     generic::{GenericMetadata, GenericPlatform},
     layer_env::{LayerEnv, ModificationBehavior, Scope},
 };
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink};
 
 /// `buildpack.toml`.
 pub const DESCRIPTOR: &str = include_str!("../buildpack.toml");
@@ -89,21 +90,18 @@ fn install_programs(context: &BuildContext<RustBuildpack>, built: &Built) -> Res
         .map(|program| program.path.clone())
         .collect();
     libraries::provide(context, &libraries::needed(&paths), &[])?;
-    let mut key: Vec<String> = built
-        .programs
-        .iter()
-        .map(|program| {
-            let bytes = fs::read(&program.path).unwrap_or_default();
-            format!("{} {}", program.name, files::fingerprint([bytes]))
-        })
-        .collect();
-    key.push(files::fingerprint([PORTS]));
+    let mut fingerprint = Fingerprint::new();
+    for program in &built.programs {
+        let folder = program.path.parent().unwrap_or(&program.path);
+        fingerprint.file(folder, &program.name)?;
+    }
+    fingerprint.text("ports", PORTS);
     let spec = Spec {
         name: layer_name!("programs"),
         title: &output::count(built.programs.len(), "program"),
         build: false,
         launch: true,
-        key,
+        key: fingerprint.finish(),
     };
     layer::keyed(context, &spec, |path| {
         files::make_dir(&path.join("bin"))?;
@@ -129,7 +127,7 @@ fn link_programs(context: &BuildContext<RustBuildpack>, built: &Built) -> Result
         let link = folder.join(&program.name);
         files::remove(&link)?;
         let target = context.layers_dir.join("programs/bin").join(&program.name);
-        symlink(&target, &link).map_err(|error| Failure::io("write", Path::new(&link), &error))?;
+        symlink(&target, &link).map_err(|error| Failure::io("write", &link, &error))?;
     }
     Ok(())
 }
