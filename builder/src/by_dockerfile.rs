@@ -10,6 +10,7 @@ use crate::{
     podman::RegistryAuth,
     say,
     source::Source,
+    trust,
 };
 use pvdify_registry::{Reference, Repository};
 use pvdify_types::{AppName, BuildId, Digest};
@@ -29,6 +30,8 @@ pub(crate) struct Input<'a> {
     /// A tar file.
     pub(crate) source: &'a Path,
     pub(crate) dockerfile: &'a Dockerfile,
+    /// The CA bundle that its steps trust; without one what the image does.
+    pub(crate) ca: Option<&'a [u8]>,
     /// Build arguments.
     pub(crate) args: &'a BTreeMap<String, String>,
     /// When it has to be made.
@@ -48,7 +51,7 @@ impl Builder {
         description: Description,
         output: &mpsc::Sender<String>,
     ) -> Result<Built, BuildError> {
-        let (app, build, source) = (request.app, request.build, request.source);
+        let (app, build) = (request.app, request.build);
         let dockerfile = self.dockerfile(scanned)?;
         self.check_remotes(&dockerfile).await?;
         let tag = format!("{LOCAL_PREFIX}{app}:{build}");
@@ -57,11 +60,13 @@ impl Builder {
             say(output, &line).await;
         }
         say(output, "-----> Building with Dockerfile").await;
+        let ca = trust::of_build(self.config.build_ca.as_deref(), request.bindings)?;
         let input = Input {
             app,
             build,
-            source,
+            source: request.source,
             dockerfile: &dockerfile,
+            ca: ca.as_deref(),
             args: &BTreeMap::new(),
             deadline: Instant::now() + self.config.limits.timeout,
             folder: &folder,
@@ -151,12 +156,7 @@ impl Builder {
 
     async fn prepare<'a>(&'a self, input: &Input<'a>) -> Result<Run<'a>, BuildError> {
         let (config, app) = (&self.config, input.app);
-        let ca = match &config.build_ca {
-            None => None,
-            Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
-                BuildError::unavailable(format!("the build CA {} can't be read: {error}", path.display()))
-            })?),
-        };
+        let ca = input.ca.map(<[u8]>::to_vec);
         // Podman is another process: it may have another working folder.
         let dockerfile_path =
             std::path::absolute(input.folder.path.join("Dockerfile")).map_err(BuildError::disk)?;

@@ -35,6 +35,7 @@ mod rest;
 mod source;
 pub mod stack;
 mod sweep;
+pub mod trust;
 
 pub use address::Resolver;
 pub use config::{Config, Limits};
@@ -54,7 +55,7 @@ use image_config::Facts;
 use podman::Libpod;
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
 use pvdify_types::{
-    AppName, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
+    AppName, Binding, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
 };
 use source::Source;
 use std::{
@@ -112,6 +113,8 @@ pub struct Request<'a> {
     pub buildpacks: &'a [BuildpackName],
     /// The config vars that are set, when this is the app's first deploy: app.json may ask for others.
     pub first_config: Option<&'a BTreeSet<ConfigKey>>,
+    /// The services that the app is bound to: buildpacks see them, and certificates among them are trusted.
+    pub bindings: &'a [Binding],
 }
 
 /// Builds and imports images. Clones share all.

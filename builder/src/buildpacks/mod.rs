@@ -44,6 +44,7 @@ use crate::{
     export::{Compression, Export, Exported, Known, Limits, Owner, export},
     say,
     source::Source,
+    trust,
 };
 use bundle::Bundle;
 use container::{Mounts, Run, Work};
@@ -54,9 +55,9 @@ use ground::Ground;
 use owned::write_new;
 use pvdify_cnb::project::{Files, Project};
 use pvdify_registry::Repository;
-use pvdify_types::AppName;
+use pvdify_types::{AppName, Binding};
 use selection::Selection;
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 use tokio::{sync::mpsc, time::Instant};
 use turns::Held;
 use whole::Asked;
@@ -137,9 +138,11 @@ impl Builder {
         for one in &selection.came {
             say(output, &format!("       {one}")).await;
         }
+        let ca = trust::of_build(config.build_ca.as_deref(), request.bindings)?;
         let (mut env, refused) = platform::environment(
             &config.build_env,
-            config.build_ca.is_some(),
+            ca.is_some(),
+            !request.bindings.is_empty(),
             &project.env.clone().into_iter().collect::<Vec<_>>(),
         );
         for name in refused {
@@ -159,19 +162,17 @@ impl Builder {
                 env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
-        let app_dir = if selection.has_classic {
-            "/app"
-        } else {
-            "/workspace"
-        };
         let given = Given {
             order: toml::to_string(&selection.order).map_err(BuildError::unavailable)?,
             files: files_toml(&built_files(&project.files, source.slugignore.as_deref())),
             analyzed,
+            bindings: request.bindings,
+            ca,
         };
-        let mounts = self.mounts(request, &bundle, &app, &selection, folder, app_dir);
+        let with_ca = given.ca.is_some();
+        let mounts = self.mounts(request, &bundle, &app, &selection, folder, with_ca);
         given
-            .write(&mounts, ground.owner, &env, config.build_ca.as_deref())
+            .write(&mounts, ground.owner, &env)
             .map_err(BuildError::disk)?;
 
         let run = Run {
@@ -199,6 +200,7 @@ impl Builder {
                 held,
                 app: &app,
                 base: ground.run_image.pinned(&below.digest),
+                ca: given.ca.as_deref(),
                 deadline,
                 output,
             };
@@ -234,7 +236,7 @@ impl Builder {
                 layers: run.mounts.layers.clone(),
                 workspace: run.mounts.workspace.clone(),
                 layers_dir: "/layers".to_owned(),
-                app_dir: app_dir.to_owned(),
+                app_dir: run.mounts.app_dir.to_owned(),
                 owner: ground.owner,
                 platform_api: ground.api,
                 run_image: ground.run_image,
@@ -308,7 +310,7 @@ impl Builder {
         app: &AppFolder,
         selection: &Selection,
         folder: &Path,
-        app_dir: &'static str,
+        with_ca: bool,
     ) -> Mounts {
         // Podman is another process: it may have another working folder.
         let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -328,12 +330,12 @@ impl Builder {
             downloads_new: own("downloads"),
             tmp: own("tmp"),
             home: own("home"),
-            app_dir,
-            ca: self
-                .config
-                .build_ca
-                .is_some()
-                .then(|| (given("ca.crt"), given("apt.conf"))),
+            app_dir: if selection.has_classic {
+                "/app"
+            } else {
+                "/workspace"
+            },
+            ca: with_ca.then(|| (given("ca.crt"), given("apt.conf"))),
         }
     }
 
@@ -352,24 +354,21 @@ impl Builder {
 }
 
 /// The files that a build container is given beside its source.
-struct Given {
+struct Given<'a> {
     order: String,
     files: String,
     analyzed: String,
+    bindings: &'a [Binding],
+    /// What it trusts.
+    ca: Option<Vec<u8>>,
 }
 
-impl Given {
-    fn write(
-        &self,
-        mounts: &Mounts,
-        owner: Owner,
-        env: &std::collections::BTreeMap<String, String>,
-        ca: Option<&Path>,
-    ) -> io::Result<()> {
+impl Given<'_> {
+    fn write(&self, mounts: &Mounts, owner: Owner, env: &BTreeMap<String, String>) -> io::Result<()> {
         fs::create_dir_all(&mounts.platform)?;
         folders::prepare(mounts, owner)?;
         owned::readable(&mounts.source, owner)?;
-        platform::write(&mounts.platform, env)?;
+        platform::write(&mounts.platform, owner, env, self.bindings)?;
         write_new(&mounts.order, self.order.as_bytes(), 0o644)?;
         write_new(&mounts.files, self.files.as_bytes(), 0o644)?;
         write_new(
@@ -377,8 +376,8 @@ impl Given {
             self.analyzed.as_bytes(),
             0o644,
         )?;
-        if let (Some((to, apt)), Some(from)) = (&mounts.ca, ca) {
-            write_new(to, &fs::read(from)?, 0o644)?;
+        if let (Some((to, apt)), Some(ca)) = (&mounts.ca, &self.ca) {
+            write_new(to, ca, 0o644)?;
             write_new(apt, platform::APT_CONFIG.as_bytes(), 0o644)?;
         }
         Ok(())

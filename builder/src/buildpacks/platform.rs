@@ -1,15 +1,21 @@
-//! What a build is given beside its source: the environment of `/platform/env`. Pure but for the writing.
+//! What a build is given beside its source: the environment of `/platform/env` and the services that the app is bound
+//! to, `/platform/bindings`. Pure but for the writing.
 //!
 //! Later ones count: what the server's owner set for every build, how the host's CA bundle is found, what the
 //! project says of itself. Names that would change how the lifecycle itself runs are left out with a warning.
 
-use super::owned::write_new;
+use super::owned::{readable, write_new};
+use crate::export::Owner;
+use pvdify_types::Binding;
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 /// Where the CA bundle is in a build container.
 pub(crate) const CA_FILE: &str = "/run/pvdify/ca.crt";
 /// Where apt finds its part of it.
 pub(crate) const APT_FILE: &str = "/run/pvdify/apt.conf";
+/// Where bindings are in a build container, and the variable that says so (servicebinding.io).
+const BINDINGS: &str = "/platform/bindings";
+const BINDING_ROOT: &str = "SERVICE_BINDING_ROOT";
 /// How each client is told of a CA bundle.
 pub(crate) const CA_VARIABLES: [&str; 12] = [
     "SSL_CERT_FILE",
@@ -32,6 +38,7 @@ pub(crate) const APT_CONFIG: &str = "Acquire::https::CAInfo \"/run/pvdify/ca.crt
 pub(crate) fn environment(
     server: &BTreeMap<String, String>,
     with_ca: bool,
+    with_bindings: bool,
     project: &[(String, String)],
 ) -> (BTreeMap<String, String>, Vec<String>) {
     let mut files = server.clone();
@@ -42,6 +49,9 @@ pub(crate) fn environment(
         files.insert("APT_CONFIG".to_owned(), APT_FILE.to_owned());
     }
     files.insert("PVDIFY_DOWNLOADS".to_owned(), "/downloads".to_owned());
+    if with_bindings {
+        files.insert(BINDING_ROOT.to_owned(), BINDINGS.to_owned());
+    }
     let mut refused = Vec::new();
     for (name, value) in project {
         if is_settable(name) {
@@ -63,11 +73,28 @@ fn is_settable(name: &str) -> bool {
         && !name.starts_with(|c: char| c.is_ascii_digit());
     is_name
         && !name.starts_with("CNB_")
-        && !matches!(name, "HOME" | "HOSTNAME" | "PVDIFY_DOWNLOADS" | "LD_PRELOAD")
+        && !matches!(
+            name,
+            "HOME" | "HOSTNAME" | "PVDIFY_DOWNLOADS" | "LD_PRELOAD" | BINDING_ROOT
+        )
 }
 
-/// Writes `FOLDER/env`.
-pub(crate) fn write(folder: &Path, files: &BTreeMap<String, String>) -> io::Result<()> {
+/// Writes `FOLDER/env` and `FOLDER/bindings`, whose files may be secrets: root and the build's group alone read them.
+pub(crate) fn write(
+    folder: &Path,
+    owner: Owner,
+    files: &BTreeMap<String, String>,
+    bindings: &[Binding],
+) -> io::Result<()> {
+    for binding in bindings {
+        let own = folder.join("bindings").join(binding.name().as_str());
+        fs::create_dir_all(&own)?;
+        for (name, bytes) in binding.files() {
+            let file = own.join(name);
+            write_new(&file, bytes, 0o600)?;
+            readable(&file, owner)?;
+        }
+    }
     let env = folder.join("env");
     fs::create_dir_all(&env)?;
     for (name, value) in files {
@@ -78,7 +105,7 @@ pub(crate) fn write(folder: &Path, files: &BTreeMap<String, String>) -> io::Resu
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::owned::CNB, *};
 
     #[test]
     fn a_project_sets_what_is_its_own_and_no_more() {
@@ -93,17 +120,41 @@ mod tests {
             "",
             "1X",
             "PVDIFY_DOWNLOADS",
+            "SERVICE_BINDING_ROOT",
         ];
-        let (files, refused) = environment(&server, false, &names.map(project));
+        let (files, refused) = environment(&server, false, false, &names.map(project));
         assert_eq!(files["BP_X"], "mine");
         assert_eq!(files["GOPROXY"], "mine");
         assert_eq!(files["PVDIFY_DOWNLOADS"], "/downloads");
         assert_eq!(
             refused,
-            ["CNB_APP_DIR", "A/B", "../x", "", "1X", "PVDIFY_DOWNLOADS"]
+            [
+                "CNB_APP_DIR",
+                "A/B",
+                "../x",
+                "",
+                "1X",
+                "PVDIFY_DOWNLOADS",
+                "SERVICE_BINDING_ROOT"
+            ]
         );
-        assert!(!files.contains_key("SSL_CERT_FILE"));
-        let (files, _) = environment(&server, true, &[]);
+        assert!(!files.contains_key("SSL_CERT_FILE") && !files.contains_key("SERVICE_BINDING_ROOT"));
+        let (files, _) = environment(&server, true, true, &[]);
         assert_eq!(files["npm_config_cafile"], CA_FILE);
+        assert_eq!(files["SERVICE_BINDING_ROOT"], "/platform/bindings");
+    }
+
+    #[test]
+    fn bindings_are_folders_that_the_builds_group_reads() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let entries = [("password".parse().unwrap(), b"s3cret".to_vec())].into();
+        let binding = Binding::new("db".parse().unwrap(), "pg".parse().unwrap(), None, entries).unwrap();
+        write(dir.path(), CNB, &BTreeMap::new(), &[binding]).unwrap();
+        let file = |name: &str| dir.path().join("bindings/db").join(name);
+        assert_eq!(fs::read_to_string(file("type")).unwrap(), "pg");
+        assert_eq!(fs::read_to_string(file("password")).unwrap(), "s3cret");
+        assert!(!file("provider").exists());
+        assert_eq!(fs::metadata(file("password")).unwrap().mode() & 0o777, 0o640);
     }
 }

@@ -322,6 +322,7 @@ pub(crate) fn request<'a>(app: &'a AppName, build: &'a BuildId, source: &'a Path
         commit: None,
         buildpacks: &[],
         first_config: None,
+        bindings: &[],
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod app_json;
+pub mod binding;
 pub mod build;
 pub mod buildpack;
 pub mod config_vars;
@@ -22,6 +23,7 @@ pub mod setup;
 pub mod version;
 
 pub use app::{AppStatus, Environment};
+pub use binding::{Binding, BindingName, BindingWord, EntryName};
 pub use build::BuildStatus;
 pub use buildpack::{BuildpackKind, BuildpackName};
 pub use config_vars::{ConfigValue, ConfigVars};

@@ -42,6 +42,7 @@ impl<'a> Ours<'a> {
             commit: None,
             buildpacks: &[buildpack],
             first_config: None,
+            bindings: &[],
         };
         let (sender, mut lines) = mpsc::channel::<String>(64);
         let reading = tokio::spawn(async move {

@@ -86,6 +86,7 @@ impl Extender<'_> {
             build: self.request.build,
             source: &step.context.tar,
             dockerfile: &dockerfile,
+            ca: self.ca,
             args: &args,
             deadline: self.deadline,
             folder: &self.held.folder,

@@ -43,6 +43,8 @@ pub(crate) struct Extender<'a> {
     pub(crate) app: &'a AppFolder,
     /// The run image's name with its digest.
     pub(crate) base: String,
+    /// What its builds trust.
+    pub(crate) ca: Option<&'a [u8]>,
     /// When the build has to be over.
     pub(crate) deadline: Instant,
     pub(crate) output: &'a mpsc::Sender<String>,
@@ -223,7 +225,7 @@ impl Extender<'_> {
 
     /// Of all that an extended image is made of.
     fn key(&self, base: &ImageDetails, steps: &[&Step]) -> String {
-        let with_ca = self.builder.config.build_ca.is_some();
+        let with_ca = self.ca.is_some();
         let of_step = |step: &&Step| {
             let written = &step.written;
             let text = written.dockerfile.render(self.request.app, with_ca);
