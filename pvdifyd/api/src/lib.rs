@@ -4,6 +4,7 @@
 //! fields. The OpenAPI document ([`openapi`]) is made from these types.
 
 pub mod apps;
+pub mod bindings;
 pub mod buildpacks;
 pub mod config;
 pub mod control;

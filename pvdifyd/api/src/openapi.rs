@@ -3,7 +3,7 @@
 //! The table is the contract: the server's tests read it to find endpoints that are not routed, not
 //! documented, or not covered by a test of who may call them.
 
-use crate::{ErrorBody, apps, buildpacks, domains, health, keys, logs, ps, releases, stack};
+use crate::{ErrorBody, apps, bindings, buildpacks, domains, health, keys, logs, ps, releases, stack};
 use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, ToSchema,
@@ -108,6 +108,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("delete", "/api/v1/apps/{name}/domains/{domain}", "Remove a domain", Empty, (204, Empty)),
     endpoint("get", "/api/v1/apps/{name}/buildpacks", "See the buildpacks that an app was given", Empty, (200, One("Buildpacks"))),
     endpoint("put", "/api/v1/apps/{name}/buildpacks", "Give an app these buildpacks from its next build on; none: as the source says", One("SetBuildpacks"), (200, One("Buildpacks"))),
+    endpoint("get", "/api/v1/apps/{name}/bindings", "List the services that an app is bound to, without what is in the entries", Empty, (200, List("Binding"))),
+    endpoint("put", "/api/v1/apps/{name}/bindings/{binding}", "Bind an app to a service from its next release on", One("SetBinding"), (200, One("Binding"))),
+    endpoint("delete", "/api/v1/apps/{name}/bindings/{binding}", "Unbind an app from its next release on", Empty, (204, Empty)),
     endpoint("get", "/api/v1/apps/{name}/ps", "List the processes of the current release", Empty, (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/scale", "Set how many instances run; makes no release", One("Scale"), (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace every instance", Empty, (200, List("Process"))),
@@ -264,6 +267,8 @@ fn components() -> Components {
     add::<releases::ReleaseEvent>(&mut schemas);
     add::<domains::Domain>(&mut schemas);
     add::<domains::AddDomain>(&mut schemas);
+    add::<bindings::Binding>(&mut schemas);
+    add::<bindings::SetBinding>(&mut schemas);
     add::<buildpacks::Buildpacks>(&mut schemas);
     add::<buildpacks::SetBuildpacks>(&mut schemas);
     add::<ps::Process>(&mut schemas);

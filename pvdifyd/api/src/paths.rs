@@ -2,7 +2,7 @@
 //!
 //! The functions take names that were parsed, so nothing here needs escaping.
 
-use pvdify_types::{AppName, ConfigKey, Hostname, ReleaseVersion};
+use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, ReleaseVersion};
 
 /// Everything but `/health` lives below this.
 pub const API: &str = "/api/v1";
@@ -62,6 +62,16 @@ pub fn domains(name: &AppName) -> String {
 #[must_use]
 pub fn domain(name: &AppName, domain: &Hostname) -> String {
     format!("{API}/apps/{name}/domains/{domain}")
+}
+/// `/api/v1/apps/{name}/bindings`
+#[must_use]
+pub fn bindings(name: &AppName) -> String {
+    format!("{API}/apps/{name}/bindings")
+}
+/// `/api/v1/apps/{name}/bindings/{binding}`
+#[must_use]
+pub fn binding(name: &AppName, binding: &BindingName) -> String {
+    format!("{API}/apps/{name}/bindings/{binding}")
 }
 /// `/api/v1/apps/{name}/buildpacks`
 #[must_use]

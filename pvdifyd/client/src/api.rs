@@ -1,8 +1,10 @@
 //! Calls of the REST API, one for each endpoint.
 
 use crate::{Client, Error, Result, SseEvents};
-use pvdify_api::{apps, buildpacks, config, domains, health, keys, logs, paths, ps, releases, stack};
-use pvdify_types::{AppName, ConfigKey, Hostname, ReleaseVersion};
+use pvdify_api::{
+    apps, bindings, buildpacks, config, domains, health, keys, logs, paths, ps, releases, stack,
+};
+use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, ReleaseVersion};
 use reqwest::Method;
 
 /// What a change of config gave: the whole set, and the release it made, if any.
@@ -64,6 +66,10 @@ impl Client {
         buildpacks(name: &AppName) -> buildpacks::Buildpacks = GET paths::buildpacks(name));
     call!(/// `PUT /apps/{name}/buildpacks`: these in place of all before.
         set_buildpacks(name: &AppName, body: &buildpacks::SetBuildpacks) -> buildpacks::Buildpacks = PUT paths::buildpacks(name), body);
+    call!(/// `GET /apps/{name}/bindings`.
+        bindings(name: &AppName) -> Vec<bindings::Binding> = GET paths::bindings(name));
+    call!(/// `PUT /apps/{name}/bindings/{binding}`: this in place of the one before.
+        set_binding(name: &AppName, binding: &BindingName, body: &bindings::SetBinding) -> bindings::Binding = PUT paths::binding(name, binding), body);
     call!(/// `GET /apps/{name}/ps`.
         ps(name: &AppName) -> Vec<ps::Process> = GET paths::ps(name));
     call!(/// `POST /apps/{name}/ps/scale`.
@@ -89,6 +95,14 @@ impl Client {
     /// When the server can't be reached or refuses.
     pub async fn remove_domain(&self, name: &AppName, domain: &Hostname) -> Result<()> {
         self.delete(&paths::domain(name, domain)).await.map(drop)
+    }
+
+    /// `DELETE /apps/{name}/bindings/{binding}`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn remove_binding(&self, name: &AppName, binding: &BindingName) -> Result<()> {
+        self.delete(&paths::binding(name, binding)).await.map(drop)
     }
 
     /// `DELETE /keys/{fingerprint}`.

@@ -43,6 +43,9 @@ pub enum Action {
     ChangeDomains,
     ReadBuildpacks,
     ChangeBuildpacks,
+    /// As config: no answer shows what is in one, but what an app is given is for those who may change it.
+    ReadBindings,
+    ChangeBindings,
     /// A buildpack in a folder of the server: the build of an app then sees what is in it.
     UseServerFolders,
     ReadProcesses,
@@ -63,7 +66,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -77,6 +80,8 @@ impl Action {
         Self::ChangeDomains,
         Self::ReadBuildpacks,
         Self::ChangeBuildpacks,
+        Self::ReadBindings,
+        Self::ChangeBindings,
         Self::UseServerFolders,
         Self::ReadProcesses,
         Self::Scale,
@@ -110,6 +115,8 @@ impl Action {
             | Self::ChangeConfig
             | Self::ChangeDomains
             | Self::ChangeBuildpacks
+            | Self::ReadBindings
+            | Self::ChangeBindings
             | Self::Scale
             | Self::Restart => Some(Scope::Write),
             Self::ChangeKeys | Self::RebaseStack | Self::UseServerFolders => Some(Scope::Admin),
@@ -194,6 +201,8 @@ mod tests {
         ChangeDomains: dev write admin
         ReadBuildpacks: dev read write admin
         ChangeBuildpacks: dev write admin
+        ReadBindings: dev write admin
+        ChangeBindings: dev write admin
         UseServerFolders: dev admin
         ReadProcesses: dev read write admin
         Scale: dev write admin

@@ -16,7 +16,7 @@ use super::{
     turns::Ticket,
 };
 use crate::store::{
-    self, apps, buildpacks,
+    self, apps, bindings, buildpacks,
     builds::{self, Outcome},
     releases::{self, New},
 };
@@ -169,11 +169,12 @@ impl App {
         let id = job.ticket.id.clone();
         // Those of now: the turn may have been long in coming.
         let secrets = Arc::clone(&self.inner.secrets);
-        let (buildpacks, first_config) = self
+        let (buildpacks, bindings, first_config) = self
             .store()
             .read(move |reader| {
                 let first = setup::first_config(reader, &secrets, &id)?;
-                Ok::<_, Error>((buildpacks::list(reader, &id)?, first))
+                let bindings = bindings::of_app(reader, &secrets, &id)?;
+                Ok::<_, Error>((buildpacks::list(reader, &id)?, bindings, first))
             })
             .await
             .map_err(|error| error.to_string())?;
@@ -184,6 +185,7 @@ impl App {
             commit: job.commit.clone(),
             buildpacks,
             first_config,
+            bindings,
         };
         let (sender, mut lines) = mpsc::channel(256);
         let limit = self.settings().limits.build_time;

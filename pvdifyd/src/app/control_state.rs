@@ -11,7 +11,7 @@ use super::{
 use crate::{
     reconcile::desired::{self, Candidate, ControlState, DesiredApp, Readiness, ReleaseSpec},
     store::{
-        self, Reader, Secrets, Tx, apps, config_vars, domains, formation, installation,
+        self, Reader, Secrets, Tx, apps, bindings, config_vars, domains, formation, installation,
         releases::{self, Code, Fixed, Release},
     },
 };
@@ -190,6 +190,7 @@ fn activate(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion) -> Result<bool> {
         releases::change(tx, app, current.version, left, now)?;
     }
     releases::change(tx, app, version, ReleaseStatus::Current, now)?;
+    bindings::sweep(tx, app)?;
     apps::touch(tx, app, now)?;
     Ok(true)
 }

@@ -34,6 +34,8 @@ pub enum Error {
     NoRelease { app: AppName, version: String },
     #[error("{app} has no domain {domain:?}")]
     NoDomain { app: AppName, domain: String },
+    #[error("{app} has no binding {binding:?}")]
+    NoBinding { app: AppName, binding: String },
     #[error("there is no SSH key {0:?}")]
     NoKey(String),
     #[error("there is no token {0:?}")]
@@ -147,6 +149,7 @@ impl Error {
             Self::NoApp(_)
             | Self::NoRelease { .. }
             | Self::NoDomain { .. }
+            | Self::NoBinding { .. }
             | Self::NoKey(_)
             | Self::NoToken(_) => Kind::NotFound,
             Self::NameTaken(_)
@@ -202,6 +205,7 @@ impl Error {
             Self::NoApp(_) => "list the apps with pvdify apps".into(),
             Self::NoRelease { app, .. } => format!("list them with pvdify releases {app}"),
             Self::NoDomain { app, .. } => format!("list them with pvdify domains {app}"),
+            Self::NoBinding { app, .. } => format!("list them with pvdify bindings {app}"),
             Self::NoKey(_) => "list them with pvdify keys".into(),
             Self::NameTaken(_) => "choose another name".into(),
             Self::Deleting(_) => "try again in a moment".into(),

@@ -6,6 +6,7 @@
 
 mod apps;
 pub mod authorise;
+mod bindings;
 mod buildpacks;
 mod builds;
 mod config;

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use pvdify_types::{
-    AppName, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
+    AppName, Binding, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,8 @@ pub struct BuildRequest {
     pub buildpacks: Vec<BuildpackName>,
     /// The config vars that are set, when this is the app's first deploy: its app.json may ask for others.
     pub first_config: Option<BTreeSet<ConfigKey>>,
+    /// The services that the app is bound to.
+    pub bindings: Vec<Binding>,
 }
 
 /// What a build or an import gives.

@@ -80,7 +80,7 @@ impl Images for BuilderImages {
             commit: Some(&request.commit),
             buildpacks: &request.buildpacks,
             first_config: request.first_config.as_ref(),
-            bindings: &[],
+            bindings: &request.bindings,
         };
         let built = self.0.build(request, output).await;
         built.map(pass_on).map_err(explain)

@@ -22,7 +22,7 @@ use crate::{
     http::{self, HttpSettings},
     logs::LogStore,
     reconcile::{ReconcileOptions, Reconciler, handle::Handle},
-    store::{Secrets, Store, config_vars},
+    store::{self, Secrets, Store},
 };
 use addresses::Addresses;
 use pvdify_builder::podman::Libpod;
@@ -186,7 +186,7 @@ async fn start_control(
         config.state_dir.join("installation-id"),
         format!("{}\n", store.installation()),
     )?;
-    let sealed_rows_exist = store.read(config_vars::any).await?;
+    let sealed_rows_exist = store.read(store::anything_sealed).await?;
     let secrets = Secrets::open(&config.key_file, sealed_rows_exist)?;
 
     let blobs = pvdify_registry::Store::open(&config.state_dir.join("registry"))?;

@@ -6,6 +6,7 @@
 mod admin_ui;
 mod apps;
 mod auth;
+mod bindings;
 mod buildpacks;
 mod config;
 mod control;

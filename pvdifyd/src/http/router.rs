@@ -2,14 +2,14 @@
 //! holds the two together.
 
 use super::{
-    HttpSettings, Web, admin_ui, apps, auth, buildpacks, config, domains, health, keys, layers, logs, ps,
-    releases, stack,
+    HttpSettings, Web, admin_ui, apps, auth, bindings, buildpacks, config, domains, health, keys, layers,
+    logs, ps, releases, stack,
 };
 use crate::app::App;
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 
 /// The whole API and the dashboard.
@@ -47,6 +47,13 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
         .route(
             "/api/v1/apps/{name}/buildpacks",
             get(buildpacks::show).put(buildpacks::set),
+        )
+        .route("/api/v1/apps/{name}/bindings", get(bindings::list))
+        .route(
+            "/api/v1/apps/{name}/bindings/{binding}",
+            put(bindings::set)
+                .layer(bindings::body_limit())
+                .delete(bindings::remove),
         )
         .route("/api/v1/apps/{name}/ps", get(ps::list))
         .route("/api/v1/apps/{name}/ps/scale", post(ps::scale))

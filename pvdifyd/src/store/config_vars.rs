@@ -74,7 +74,7 @@ pub fn insert(
     Ok(version)
 }
 
-/// Whether anything was ever sealed: then the key file must be there.
+/// Whether any config var is sealed.
 ///
 /// # Errors
 /// Of the database.

@@ -10,6 +10,7 @@
 //! [`Store::write`].
 
 pub mod apps;
+pub mod bindings;
 pub mod buildpacks;
 pub mod builds;
 mod column;
@@ -193,6 +194,14 @@ fn run(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
             tracing::error!("a change of the database panicked and was rolled back");
         }
     }
+}
+
+/// Whether anything is sealed: then the key file must be there.
+///
+/// # Errors
+/// Of the database.
+pub fn anything_sealed(reader: &Reader) -> Result<bool> {
+    Ok(config_vars::any(reader)? || bindings::any(reader)?)
 }
 
 /// Now, as the database counts time.

@@ -1,9 +1,9 @@
-//! Sealing config vars: XChaCha20-Poly1305 with a key that is not in the database.
+//! Sealing config vars and bindings: XChaCha20-Poly1305 with a key that is not in the database.
 //!
 //! The key file (0600, outside the database file) holds one key a line, `ID BASE64`; the first seals, all
 //! open, so that a key can be replaced while rows of the old one remain. Each value has a random 192-bit
-//! nonce and is bound to its place: app, key and config version are authenticated with it, so a row copied
-//! to another place does not open. A lost key can't be made again: while sealed rows exist, Pvdify refuses
+//! nonce and is bound to its place: app, key and config version (of an entry: app, binding, its number and the
+//! entry's name) are authenticated with it, so a row copied to another place does not open. A lost key can't be made again: while sealed rows exist, Pvdify refuses
 //! to start without it rather than make a new one.
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
@@ -11,7 +11,7 @@ use chacha20poly1305::{
     Key, XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
 };
-use pvdify_types::{AppId, ConfigKey, ConfigValue, ConfigVersion};
+use pvdify_types::{AppId, BindingName, ConfigKey, ConfigValue, ConfigVersion, EntryName};
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
@@ -60,14 +60,41 @@ impl Place<'_> {
     }
 }
 
+/// Where an entry of a binding belongs.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct EntryPlace<'a> {
+    pub app: &'a AppId,
+    pub binding: &'a BindingName,
+    pub since: u64,
+    pub entry: &'a EntryName,
+}
+
+impl EntryPlace<'_> {
+    /// As [`Place::bytes`], and none that is one of a config var.
+    fn bytes(self) -> Vec<u8> {
+        let Self {
+            app,
+            binding,
+            since,
+            entry,
+        } = self;
+        format!("pvdify/binding/{app}/{since}/{binding}/{entry}").into_bytes()
+    }
+
+    fn name(self) -> String {
+        format!("{} of the binding {}", self.entry, self.binding)
+    }
+}
+
 /// Why a value could not be sealed or opened. Names places and keys, never values.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
 pub enum SealError {
-    #[error("config var {key} is sealed with the key {key_id:?}, which the key file does not hold")]
-    UnknownKey { key: String, key_id: String },
-    #[error("config var {key} does not open: its row was altered or belongs to another place")]
-    Altered { key: String },
+    #[error("{what} is sealed with the key {key_id:?}, which the key file does not hold")]
+    UnknownKey { what: String, key_id: String },
+    #[error("{what} does not open: its row was altered or belongs to another place")]
+    Altered { what: String },
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
 }
@@ -79,7 +106,7 @@ pub enum KeyFileError {
     #[error("can't read the key file {path}: {reason}")]
     Io { path: String, reason: String },
     #[error(
-        "the key file {path} is missing, but the database holds sealed config vars: put it back from a backup; a new key can't open them"
+        "the key file {path} is missing, but the database holds sealed values: put it back from a backup; a new key can't open them"
     )]
     Missing { path: String },
     #[error("the key file {path} has mode {mode:03o}: others could read it; run chmod 600 {path}")]
@@ -121,21 +148,7 @@ impl Secrets {
     /// # Errors
     /// When there are no random bytes.
     pub fn seal(&self, place: Place<'_>, value: &ConfigValue) -> Result<Sealed, SealError> {
-        let mut nonce = [0; 24];
-        getrandom::fill(&mut nonce).map_err(|error| SealError::Random(error.to_string()))?;
-        let (key_id, cipher) = self.keys.first().expect("a key file with no key does not parse");
-        let payload = Payload {
-            msg: value.reveal().as_bytes(),
-            aad: &place.bytes(),
-        };
-        let bytes = cipher
-            .encrypt(&XNonce::from(nonce), payload)
-            .expect("a value of 64 KiB is far below the cipher's limit of 256 GiB");
-        Ok(Sealed {
-            key_id: key_id.clone(),
-            nonce,
-            bytes,
-        })
+        self.seal_at(&place.bytes(), value.reveal().as_bytes())
     }
 
     /// Opens a value at its place.
@@ -143,25 +156,66 @@ impl Secrets {
     /// # Errors
     /// When its key is unknown or it was altered.
     pub fn open_value(&self, place: Place<'_>, sealed: &Sealed) -> Result<ConfigValue, SealError> {
-        let altered = || SealError::Altered {
-            key: place.key.to_string(),
+        let what = format!("config var {}", place.key);
+        let plain = self.open_at(&place.bytes(), &what, sealed)?;
+        let value = String::from_utf8(plain).ok();
+        value
+            .and_then(|text| ConfigValue::new(text).ok())
+            .ok_or(SealError::Altered { what })
+    }
+
+    /// Seals an entry of a binding for its place.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub fn seal_entry(&self, place: EntryPlace<'_>, bytes: &[u8]) -> Result<Sealed, SealError> {
+        self.seal_at(&place.bytes(), bytes)
+    }
+
+    /// Opens an entry at its place.
+    ///
+    /// # Errors
+    /// When its key is unknown or it was altered.
+    pub fn open_entry(&self, place: EntryPlace<'_>, sealed: &Sealed) -> Result<Vec<u8>, SealError> {
+        self.open_at(&place.bytes(), &place.name(), sealed)
+    }
+
+    fn seal_at(&self, place: &[u8], plain: &[u8]) -> Result<Sealed, SealError> {
+        let mut nonce = [0; 24];
+        getrandom::fill(&mut nonce).map_err(|error| SealError::Random(error.to_string()))?;
+        let (key_id, cipher) = self.keys.first().expect("a key file with no key does not parse");
+        let payload = Payload {
+            msg: plain,
+            aad: place,
         };
+        let bytes = cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .expect("a value of 1 MiB is far below the cipher's limit of 256 GiB");
+        Ok(Sealed {
+            key_id: key_id.clone(),
+            nonce,
+            bytes,
+        })
+    }
+
+    fn open_at(&self, place: &[u8], what: &str, sealed: &Sealed) -> Result<Vec<u8>, SealError> {
         let (_, cipher) = self
             .keys
             .iter()
             .find(|(id, _)| *id == sealed.key_id)
             .ok_or_else(|| SealError::UnknownKey {
-                key: place.key.to_string(),
+                what: what.to_owned(),
                 key_id: sealed.key_id.clone(),
             })?;
         let payload = Payload {
             msg: &sealed.bytes,
-            aad: &place.bytes(),
+            aad: place,
         };
-        let plain = cipher
+        cipher
             .decrypt(&XNonce::from(sealed.nonce), payload)
-            .map_err(|_| altered())?;
-        ConfigValue::new(String::from_utf8(plain).map_err(|_| altered())?).map_err(|_| altered())
+            .map_err(|_| SealError::Altered {
+                what: what.to_owned(),
+            })
     }
 }
 

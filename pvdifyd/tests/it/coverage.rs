@@ -14,7 +14,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
     let path = endpoint.path.strip_prefix("/api/v1").unwrap_or(endpoint.path);
     Some(match (endpoint.method, path) {
         ("get", "/health" | "/openapi.json") => (None, Value::Null),
-        ("get", "/apps/{name}/config") => (Some(Write), Value::Null),
+        ("get", "/apps/{name}/config" | "/apps/{name}/bindings") => (Some(Write), Value::Null),
         (
             "get",
             "/apps"
@@ -35,11 +35,19 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         ("put", "/apps/{name}/config") => (Some(Write), json!({"B": "2"})),
         ("post", "/apps/{name}/domains") => (Some(Write), json!({"domain": "new.example.com"})),
         ("put", "/apps/{name}/buildpacks") => (Some(Write), json!({"buildpacks": ["pvdify/go"]})),
+        ("put", "/apps/{name}/bindings/{binding}") => (
+            Some(Write),
+            json!({"type": "postgresql", "entries": {"host": "ZGI="}}),
+        ),
         ("post", "/apps/{name}/ps/scale") => (Some(Write), json!({"processes": {"web": 2}})),
         ("post", "/apps/{name}/ps/restart") => (Some(Write), json!({})),
-        ("delete", "/apps/{name}" | "/apps/{name}/config/{key}" | "/apps/{name}/domains/{domain}") => {
-            (Some(Write), Value::Null)
-        }
+        (
+            "delete",
+            "/apps/{name}"
+            | "/apps/{name}/config/{key}"
+            | "/apps/{name}/domains/{domain}"
+            | "/apps/{name}/bindings/{binding}",
+        ) => (Some(Write), Value::Null),
         ("post", "/keys") => (Some(Admin), json!({ "public_key": KEY })),
         ("delete", "/keys/{fingerprint}") => (Some(Admin), Value::Null),
         ("post", "/stack/rebase") => (Some(Admin), Value::Null),
@@ -60,6 +68,7 @@ async fn call(
         .replace("{name}", app)
         .replace("{version}", "1")
         .replace("{key}", "A")
+        .replace("{binding}", "db")
         .replace("{domain}", "www.example.com")
         .replace("{fingerprint}", &fingerprint);
     let method = Method::from_bytes(endpoint.method.to_uppercase().as_bytes()).unwrap();
@@ -100,6 +109,15 @@ async fn prepare(endpoint: &Endpoint) -> (Server, [String; 3]) {
         domain: "www.example.com".into(),
     };
     client.add_domain(&app, &domain).await.unwrap();
+    let binding = pvdify_api::bindings::SetBinding {
+        kind: "postgresql".into(),
+        provider: None,
+        entries: [("host".to_owned(), "ZGI=".to_owned())].into(),
+    };
+    client
+        .set_binding(&app, &"db".parse().unwrap(), &binding)
+        .await
+        .unwrap();
     let set = [("A".to_owned(), Some("1".to_owned()))].into();
     let version = client.set_config(&app, &set).await.unwrap().release.unwrap();
     let mut events = client.release_events(&app, version).await.unwrap();

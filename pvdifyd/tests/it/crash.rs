@@ -3,7 +3,7 @@
 use crate::harness::{FINGERPRINT, Options, Server};
 use pvdify_api::{control::BuildQuery, releases::ReleaseEvent};
 use pvdify_types::{Generation, ReleaseStatus, ReleaseVersion};
-use pvdifyd::store::{KeyFileError, Secrets, Store, config_vars};
+use pvdifyd::store::{KeyFileError, Secrets, Store, anything_sealed};
 
 #[tokio::test]
 async fn builds_and_imports_that_lost_their_owner_are_ended_and_everything_else_is_there() {
@@ -123,7 +123,7 @@ async fn without_its_key_file_the_database_is_not_opened() {
     let dir = server.kill().await;
     std::fs::remove_file(dir.path().join("key")).unwrap();
     let store = Store::open(&dir.path().join("pvdify.db")).unwrap();
-    let sealed = store.read(config_vars::any).await.unwrap();
+    let sealed = store.read(anything_sealed).await.unwrap();
     let error = Secrets::open(&dir.path().join("key"), sealed).unwrap_err();
     assert!(matches!(error, KeyFileError::Missing { .. }), "{error}");
 }

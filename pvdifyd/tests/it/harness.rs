@@ -19,7 +19,7 @@ use pvdifyd::{
         desired::{ControlState, DesiredApp},
         handle::{Handle, HandleEnds, InstanceState, Observation, ObservedInstance},
     },
-    store::{Secrets, Store, config_vars},
+    store::{Secrets, Store, anything_sealed},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -117,6 +117,11 @@ impl Images for ScriptedImages {
                 .await
                 .unwrap();
         }
+        if !request.bindings.is_empty() {
+            let names: Vec<_> = request.bindings.iter().map(|one| one.name().as_str()).collect();
+            let line = format!("       bound to {}", names.join(" "));
+            output.send(line).await.unwrap();
+        }
         if let Some(set) = &request.first_config {
             setup(&source).check(set).map_err(ImageError::Refused)?;
         }
@@ -212,7 +217,7 @@ impl Server {
     pub(crate) async fn in_dir(dir: TempDir, options: Options) -> Self {
         let root = dir.path();
         let store = Store::open(&root.join("pvdify.db")).unwrap();
-        let sealed = store.read(config_vars::any).await.unwrap();
+        let sealed = store.read(anything_sealed).await.unwrap();
         let secrets = Secrets::open(&root.join("key"), sealed).unwrap();
         let images = Arc::new(ScriptedImages {
             gate: watch::channel(false).0,

@@ -5,6 +5,7 @@
 
 mod auth;
 mod bad_inputs;
+mod bindings;
 mod buildpacks;
 mod builds;
 mod config;

@@ -26,8 +26,9 @@ pub fn insert(tx: &Connection, app: &AppId, new: &New, now: i64) -> Result<Relea
     // The image comes with the status in one row: a pending release without one can't be.
     tx.execute(
         "INSERT INTO releases (app, version, status, cause, rollback_to, reference, image, config_version,
-                               config_before, description, user, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                               config_before, description, user, created_at, bindings_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+                 (SELECT bindings_version FROM apps WHERE id = ?1))",
         params![
             app.as_str(),
             version.0,
