@@ -6,7 +6,7 @@
 //! ([`Rest::split`]); all of it is decided before any request.
 
 use crate::error::CliError;
-use pvdify_types::{AppName, ReleaseVersion};
+use pvdify_types::{AppName, BindingName, ReleaseVersion};
 use std::process::{Command, Stdio};
 
 /// The git remote that `pvdify git:remote` sets.
@@ -33,6 +33,9 @@ pub(crate) enum Rest {
     One,
     /// Buildpacks, any number: what can be a name, and so has no `/`, is one.
     Buildpacks,
+    /// A binding's name and files: a name is there when three or more follow each other, and both of the first can be
+    /// names, which a file's with a dot or a folder can't.
+    Binding,
     /// Config keys, any number: a name is there when there are two or more and the first can be a name.
     Keys,
 }
@@ -47,6 +50,11 @@ impl Rest {
             Self::Pairs | Self::Buildpacks => looks_like_name(first),
             Self::Version => !rest.is_empty() || first.parse::<ReleaseVersion>().is_err(),
             Self::One => !rest.is_empty(),
+            Self::Binding => {
+                rest.len() >= 2
+                    && rest[0].parse::<BindingName>().is_ok()
+                    && flag.is_none_or(|app| app == first.as_str())
+            }
             // `-a demo foo bar` means two keys: who gave the flag did not mean a second name.
             Self::Keys => {
                 !rest.is_empty() && looks_like_name(first) && flag.is_none_or(|app| app == first.as_str())
@@ -134,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_name_is_told_from_what_follows_it() {
-        use Rest::{Keys, One, Pairs, Version};
+        use Rest::{Binding, Keys, One, Pairs, Version};
         // What may follow, the arguments, --app; the name found, how many follow it.
         type Row = (
             Rest,
@@ -143,7 +151,7 @@ mod tests {
             Option<&'static str>,
             usize,
         );
-        let table: [Row; 28] = [
+        let table: [Row; 33] = [
             (Pairs, &[], None, None, 0),
             (Pairs, &["A=1"], None, None, 1),
             (Pairs, &["demo", "A=1", "B=2"], None, Some("demo"), 2),
@@ -164,6 +172,11 @@ mod tests {
             (One, &["www.example.com"], None, None, 1),
             (One, &["demo", "www.example.com"], None, Some("demo"), 1),
             (One, &["demo", "www.example.com", "x"], None, Some("demo"), 2),
+            (Binding, &["demo", "db", "pw"], None, Some("demo"), 2),
+            (Binding, &["db", "pw"], None, None, 2),
+            (Binding, &["ca", "one.pem", "two.pem"], None, None, 3),
+            (Binding, &["db", "host", "pw"], Some("demo"), None, 3),
+            (Binding, &["Demo", "db", "a=pw", "b=x"], None, Some("Demo"), 3),
             (Keys, &["A"], None, None, 1),
             (Keys, &["demo"], None, None, 1),
             (Keys, &["demo", "A"], None, Some("demo"), 1),

@@ -6,7 +6,7 @@
 use crate::{
     api::Connection,
     app::Sources,
-    commands::{apps, buildpacks, config, deploy, domains, git, keys, logs, ps, releases},
+    commands::{apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases},
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
@@ -89,6 +89,9 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "buildpacks:add",
             "buildpacks:remove",
             "buildpacks:clear",
+            "bindings",
+            "bindings:add",
+            "bindings:remove",
         ],
     ),
     ("Run", &["ps", "ps:scale", "ps:restart", "logs"]),
@@ -160,6 +163,11 @@ pub(crate) enum Command {
     BuildpacksRemove(buildpacks::Remove),
     #[command(name = "buildpacks:clear")]
     BuildpacksClear(buildpacks::Clear),
+    Bindings(bindings::List),
+    #[command(name = "bindings:add")]
+    BindingsAdd(bindings::Add),
+    #[command(name = "bindings:remove")]
+    BindingsRemove(bindings::Remove),
     Ps(ps::List),
     #[command(name = "ps:scale")]
     PsScale(ps::Scale),

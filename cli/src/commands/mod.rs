@@ -1,6 +1,7 @@
 //! The commands, a file for each family: what it takes, and what it does.
 
 pub(crate) mod apps;
+pub(crate) mod bindings;
 pub(crate) mod buildpacks;
 pub(crate) mod config;
 pub(crate) mod deploy;
@@ -75,6 +76,9 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::BuildpacksAdd(args) => args.run(context).await,
         Command::BuildpacksRemove(args) => args.run(context).await,
         Command::BuildpacksClear(args) => args.run(context).await,
+        Command::Bindings(args) => args.run(context).await,
+        Command::BindingsAdd(args) => args.run(context).await,
+        Command::BindingsRemove(args) => args.run(context).await,
         Command::Ps(args) => args.run(context).await,
         Command::PsScale(args) => args.run(context).await,
         Command::PsRestart(args) => args.run(context).await,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
 mod apps;
+mod bindings;
 mod buildpacks;
 mod cli;
 mod config;
