@@ -17,8 +17,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, AppName, Generation, InstallationId, ReleaseCause, ReleaseStatus, ReleaseVersion, RouteTable,
-    formation::quantities,
+    AppId, AppName, Binding, Generation, InstallationId, ReleaseCause, ReleaseStatus, ReleaseVersion,
+    RouteTable, formation::quantities,
 };
 use std::{
     sync::Arc,
@@ -51,6 +51,15 @@ impl ControlState for App {
             all.map(|row| desired_app(reader, &secrets, &app, row)).collect()
         });
         Ok(loaded.await.map_err(|error: Error| error)?)
+    }
+
+    async fn bindings(&self, app: &AppId, version: ReleaseVersion) -> desired::Result<Vec<Binding>> {
+        let (secrets, app) = (Arc::clone(&self.inner.secrets), app.clone());
+        let read = self.store().read(move |reader| {
+            let bindings = bindings::of_release(reader, &secrets, &app, version)?;
+            Ok::<_, Error>(bindings)
+        });
+        Ok(read.await?)
     }
 
     async fn activate(&self, app: &AppId, version: ReleaseVersion) -> desired::Result<()> {

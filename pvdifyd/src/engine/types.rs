@@ -1,7 +1,7 @@
 //! Plain values that go in and out of an engine.
 
 use super::labels::InstanceKey;
-use pvdify_types::{AppId, AppName, ConfigVars, ImageRef, InstallationId, InstanceId, Resources};
+use pvdify_types::{AppId, AppName, Binding, ConfigVars, ImageRef, InstallationId, InstanceId, Resources};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::SystemTime};
 
@@ -24,6 +24,8 @@ pub struct InstanceSpec {
     pub publish: Option<u16>,
     /// What it may use.
     pub resources: Resources,
+    /// What the app is bound to. Its entries never show in `Debug`.
+    pub bindings: Vec<Binding>,
 }
 
 /// A container as the engine shows it.

@@ -4,7 +4,7 @@
 //! Every move may fail or be made twice: the next look shows what came of it, and the plan is made anew.
 
 use super::{
-    desired::{ControlState, Result},
+    desired::{self, ControlState, Result},
     narrate,
     plan::{Busy, Failure, Step, Why},
 };
@@ -129,17 +129,24 @@ impl Actor {
             Arc::clone(&self.starts),
             self.outcomes.clone(),
         );
+        let state = Arc::clone(&self.state);
         let voice = self.voice.clone();
         tokio::spawn(async move {
             // The semaphore is never closed; without a permit the start would merely not wait its turn.
             let _turn = starts.acquire().await.ok();
             voice.say(&spec.key, narrate::starting(&spec.command));
-            let outcome = match engine.start(&spec).await {
-                Ok(_) => Outcome::Started(spec.key),
+            let key = spec.key.clone();
+            let started = async {
+                let bindings = state.bindings(&key.app, key.release).await;
+                let bindings = bindings.map_err(|error| unreadable(&error))?;
+                engine.start(&InstanceSpec { bindings, ..spec }).await
+            };
+            let outcome = match started.await {
+                Ok(_) => Outcome::Started(key),
                 Err(error) => {
-                    tracing::warn!(app = %spec.key.app_name, dyno = %spec.key.dyno(), %error, "not started");
-                    voice.say(&spec.key, format!("Process could not be started: {error}"));
-                    Outcome::NotStarted(spec.key, error)
+                    tracing::warn!(app = %key.app_name, dyno = %key.dyno(), %error, "not started");
+                    voice.say(&key, format!("Process could not be started: {error}"));
+                    Outcome::NotStarted(key, error)
                 }
             };
             // Without a receiver the loop has ended, and nobody needs to know.
@@ -224,6 +231,10 @@ impl End {
         // Without a receiver the loop has ended, and nobody needs to know.
         self.outcomes.send(Outcome::Ended(instance)).ok();
     }
+}
+
+fn unreadable(error: &desired::Error) -> EngineError {
+    EngineError::Unavailable(format!("what the app is bound to can't be read: {error}"))
 }
 
 fn exit_timeout(grace: Duration) -> String {

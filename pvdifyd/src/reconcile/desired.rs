@@ -5,8 +5,8 @@
 
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, AppName, ConfigVars, Formation, Generation, ImageRef, InstallationId, ProcessType, ReleaseVersion,
-    Resources, RouteTable,
+    AppId, AppName, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, ProcessType,
+    ReleaseVersion, Resources, RouteTable,
 };
 use std::{
     collections::BTreeMap,
@@ -87,6 +87,8 @@ pub trait ControlState: Send + Sync {
     /// Everything that should run; turns the oldest `pending` release of an app that has none
     /// deploying into `deploying` first.
     async fn load(&self) -> Result<Vec<DesiredApp>>;
+    /// What a release is bound to, as long as it runs or may yet run.
+    async fn bindings(&self, app: &AppId, version: ReleaseVersion) -> Result<Vec<Binding>>;
     /// All instances of a candidate are ready and it takes over, together with its formation: it becomes
     /// `current`, the one before `superseded` (or `rolled_back`). Nothing happens when it is not `deploying`.
     async fn activate(&self, app: &AppId, version: ReleaseVersion) -> Result<()>;

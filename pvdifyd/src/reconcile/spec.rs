@@ -31,7 +31,8 @@ pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Format
     keys
 }
 
-/// All that makes the container of a key.
+/// All that makes the container of a key, but for what the app is bound to: that can be large, and is read when it is
+/// started (`act.rs`).
 pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec {
     let mut own_env = BTreeMap::from([
         ("PORT", release.port.to_string()),
@@ -53,6 +54,7 @@ pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec
         own_env,
         publish: key.process.is_web().then_some(release.port),
         resources: release.resources.clone(),
+        bindings: Vec::new(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, ConfigVars, Formation, Generation, ImageRef, InstallationId, ReleaseVersion, Resources, RouteTable,
+    AppId, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, ReleaseVersion, Resources,
+    RouteTable,
 };
 use pvdifyd::reconcile::desired::{Candidate, ControlState, DesiredApp, Readiness, ReleaseSpec, Result};
 use std::{
@@ -117,6 +118,10 @@ impl ControlState for FakeState {
     async fn load(&self) -> Result<Vec<DesiredApp>> {
         self.faults.pass("load").await?;
         Ok(self.rows().apps.values().cloned().collect())
+    }
+
+    async fn bindings(&self, _: &AppId, _: ReleaseVersion) -> Result<Vec<Binding>> {
+        Ok(Vec::new())
     }
 
     async fn activate(&self, app: &AppId, version: ReleaseVersion) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::{
     sandbox::{Sandbox, service_options, service_pids},
 };
 use futures_util::StreamExt;
-use pvdify_types::{AppId, ConfigValue, ProcessType, ReleaseVersion, Resources};
+use pvdify_types::{AppId, Binding, ConfigValue, ProcessType, ReleaseVersion, Resources};
 use pvdifyd::engine::{
     EngineState, InstanceEngine, InstanceKey, InstanceSpec, podman::PodmanEngine, probe,
     service::PodmanService,
@@ -41,6 +41,7 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
             pids: 50,
             cpu_millis: Some(500),
         },
+        bindings: Vec::new(),
     }
 }
 
@@ -54,6 +55,41 @@ async fn inside(engine: &PodmanEngine, id: &pvdify_types::InstanceId, command: &
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn what_an_app_is_bound_to_is_there_from_its_first_moment_and_after_a_restart() {
+    let sandbox = Sandbox::new().await;
+    let engine = sandbox.engine().await;
+    let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----";
+    let bound = |name: &str, kind: &str, entry: &str, text: &str| {
+        let entries = [(entry.parse().unwrap(), text.as_bytes().to_vec())].into();
+        Binding::new(name.parse().unwrap(), kind.parse().unwrap(), None, entries).unwrap()
+    };
+    // It ends the first time, and is started again.
+    let command = "cat /bindings/db/password; test -e /again && exec sleep 600; touch /again";
+    let mut spec = spec(&sandbox, "worker", command);
+    spec.bindings = vec![
+        bound("ca", "ca-certificates", "own.pem", pem),
+        bound("db", "postgresql", "password", "s3cret"),
+    ];
+    let id = engine.start(&spec).await.unwrap();
+    let instance = engine.inspect(&id).await.unwrap().unwrap();
+    let log = instance.log_path.unwrap();
+    until("it runs again, and finds them", || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.matches("s3cret").count() == 2)
+    })
+    .await;
+    let files = "cd $SERVICE_BINDING_ROOT && stat -c '%n %a %u:%g' . * */* $SSL_CERT_FILE && cat */type";
+    let expected = ". 555 0:0\nca 555 0:0\ndb 555 0:0\nca/own.pem 444 0:0\nca/type 444 0:0\n\
+                    db/password 444 0:0\ndb/type 444 0:0\n/.pvdify/ca.crt 444 0:0\nca-certificatespostgresql";
+    assert_eq!(inside(&engine, &id, &["sh", "-c", files]).await, expected);
+    let trusted = inside(&engine, &id, &["sh", "-c", "cat $CURL_CA_BUNDLE"]).await;
+    // The image trusts nobody of its own.
+    let host = pvdify_builder::trust::of_host();
+    assert!(trusted.starts_with(&*String::from_utf8_lossy(&host)));
+    assert!(trusted.ends_with(&format!("{pem}\n")));
+    engine.remove(&id).await.unwrap();
 }
 
 #[tokio::test]

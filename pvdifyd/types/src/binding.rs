@@ -189,7 +189,8 @@ impl Binding {
     }
 
     /// Whether its entries are certificates to trust. Types are compared without case, as buildpacks do.
-    fn has_certificates(&self) -> bool {
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
         self.kind.as_str().eq_ignore_ascii_case(CA_CERTIFICATES)
     }
 }

@@ -5,6 +5,7 @@
 //! nothing; whoever drops the stream leaves it running.
 
 mod exec;
+mod files;
 mod inspect;
 mod limits;
 mod lines;

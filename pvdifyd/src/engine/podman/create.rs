@@ -3,7 +3,7 @@
 //! Everything that isolates an app is here: all capabilities dropped but those that ordinary images need to
 //! switch user and bind low ports, no new privileges, the default seccomp profile, own network, limits.
 
-use super::PodmanOptions;
+use super::{PodmanOptions, bindings};
 use crate::engine::{InstanceSpec, container_name};
 use pvdify_builder::podman::{
     ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Namespace, NetworkAttachment, PidsLimit,
@@ -45,6 +45,7 @@ pub(super) fn container(
     let mut env: BTreeMap<String, String> = config
         .map(|(key, value)| (key.as_str().to_owned(), value.reveal().to_owned()))
         .collect();
+    bindings::tell(&spec.bindings, &mut env);
     let own = spec.own_env.iter();
     env.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
     let labels = spec.key.to_labels(installation).into_iter();
@@ -115,7 +116,7 @@ fn limits(resources: &Resources) -> ResourceLimits {
 mod tests {
     use super::*;
     use crate::engine::{InstanceKey, probe::Limits};
-    use pvdify_types::{ConfigValue, ProcessType, ReleaseVersion};
+    use pvdify_types::{Binding, ConfigValue, ProcessType, ReleaseVersion};
 
     fn spec(command: &str) -> InstanceSpec {
         InstanceSpec {
@@ -140,6 +141,7 @@ mod tests {
                 cpu_millis: Some(500),
                 ..Resources::default()
             },
+            bindings: Vec::new(),
         }
     }
 
@@ -176,6 +178,29 @@ mod tests {
         spec.own_env.insert("KEY", "own".into());
         let container = container(&"i1".parse().unwrap(), &options(), &spec, "img", "net");
         assert_eq!(container.env["KEY"], "own");
+    }
+
+    #[test]
+    fn certificates_are_named_to_every_client_but_where_a_config_var_says_otherwise() {
+        let pem = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----".to_vec();
+        let bound = |kind: &str| {
+            let entries = [("ca.pem".parse().unwrap(), pem.clone())].into();
+            vec![Binding::new("ca".parse().unwrap(), kind.parse().unwrap(), None, entries).unwrap()]
+        };
+        let env = |bindings| {
+            let mut spec = spec("");
+            let own = ConfigValue::new("/own.crt".into()).unwrap();
+            spec.config.insert("CURL_CA_BUNDLE".parse().unwrap(), own);
+            spec.bindings = bindings;
+            container(&"i1".parse().unwrap(), &options(), &spec, "img", "net").env
+        };
+        assert!(!env(Vec::new()).contains_key("SERVICE_BINDING_ROOT"));
+        let other = env(bound("other"));
+        assert_eq!(other["SERVICE_BINDING_ROOT"], "/bindings");
+        assert!(!other.contains_key("SSL_CERT_FILE"));
+        let certificates = env(bound("ca-certificates"));
+        assert_eq!(certificates["SSL_CERT_FILE"], "/.pvdify/ca.crt");
+        assert_eq!(certificates["CURL_CA_BUNDLE"], "/own.crt");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! brings them back after a boot, with or without pvdifyd. What should not run is therefore removed, never
 //! left stopped.
 
+mod bindings;
 mod create;
 mod image;
 mod inspect;
@@ -138,8 +139,12 @@ impl InstanceEngine for PodmanEngine {
         }
         let id = self.create(spec, &image, &network).await?;
         let what = format!("start {}", spec.key.dyno());
-        let started = self.libpod.start_container(id.as_str()).await;
-        match started.map_err(during(&what)) {
+        let started = async {
+            bindings::put(&self.libpod, &id, spec).await?;
+            let started = self.libpod.start_container(id.as_str()).await;
+            started.map_err(during(&what))
+        };
+        match started.await {
             Ok(()) => Ok(id),
             Err(error) => {
                 // Left behind it would hold its name and port; the start's own failure is what to tell.
