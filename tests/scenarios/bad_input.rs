@@ -32,6 +32,20 @@ async fn the_command_line_answers_bad_input_with_one_line() {
         &["domains:add", "demo", "*.com"],
         &["domains:add", "demo", "a_b.com"],
         &["domains:add", "demo", "other.localhost"],
+        &["bindings:add", "demo", "db"],
+        &["bindings:add", "demo", "db", "--type=x"],
+        &["bindings:add", "demo", "Db", "/etc/hostname", "--type=x"],
+        &["bindings:add", "demo", "db", "/no/such", "--type=x"],
+        &["bindings:add", "demo", "db", "/etc/hostname", "--type=x y"],
+        &["bindings:add", "demo", "db", "../x=/etc/hostname", "--type=x"],
+        &[
+            "bindings:add",
+            "demo",
+            "ca",
+            "/etc/hostname",
+            "--type=ca-certificates",
+        ],
+        &["bindings:remove", "demo", "db"],
         &["deploy", "demo", "--image", "UPPER case"],
         &["deploy", "demo", "--image", "Team/Tool"],
         &["deploy", "demo", "--image", "tool:1:2"],
@@ -57,6 +71,7 @@ async fn the_command_line_answers_bad_input_with_one_line() {
         ["demo"]
     );
     assert!(platform.api().config(&demo).await.unwrap().is_empty());
+    assert!(platform.api().bindings(&demo).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 const SECRET: &str = "hunter2-4711-correct-horse";
 
 /// Every file below `dir` that holds the bytes.
-fn files_holding(dir: &Path, needle: &[u8], found: &mut Vec<String>) {
+pub(crate) fn files_holding(dir: &Path, needle: &[u8], found: &mut Vec<String>) {
     for entry in fs::read_dir(dir).unwrap().flatten() {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod bindings;
 mod builder_images;
 mod buildpack_images;
 mod buildpacks;
