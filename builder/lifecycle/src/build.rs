@@ -2,37 +2,42 @@
 //! that they wrote gathered in `config/metadata.toml` and `sbom/`.
 
 use crate::{
-    children::{Children, Ended, NotStarted},
-    detect::{check_api, stopped},
-    environment::{Call, Environment, PLATFORM_DIR},
+    children::Children,
+    detect::check_api,
+    environment::Environment,
     failure::{Failure, code},
     files::{self, Scratch},
     log,
     outputs::Outputs,
+    programs::{Programs, Step},
     settings::Settings,
     store::Store,
 };
 use pvdify_cnb::{
     analyzed::Analyzed,
     catalog::Key,
-    descriptor::{Descriptor, Kind},
+    descriptor::Kind,
     env::Env,
     group::{Group, GroupElement},
     launch::BuildMetadata,
-    plan::{BuildpackPlan, Plan},
+    plan::Plan,
 };
 use std::{
-    fs, io,
-    os::fd::AsFd as _,
-    path::Path,
-    process::Stdio,
+    fs,
     time::{Duration, Instant},
+};
+
+const STEP: Step = Step {
+    name: "build",
+    output: "CNB_LAYERS_DIR",
+    failed: code::BUILDPACK,
+    wrong: code::BUILD,
 };
 
 /// Builds; `config/metadata.toml` is there afterwards, and only then.
 pub(crate) fn run(settings: &Settings, children: &Children) -> Result<(), Failure> {
-    let group: Group = required(&settings.group)?;
-    let plan: Plan = required(&settings.plan)?;
+    let group: Group = STEP.required(&settings.group)?;
+    let plan: Plan = STEP.required(&settings.plan)?;
     let analyzed: Analyzed = files::toml(&settings.analyzed)
         .map_err(failure)?
         .unwrap_or_default();
@@ -45,10 +50,13 @@ pub(crate) fn run(settings: &Settings, children: &Children) -> Result<(), Failur
     let scratch = Scratch::new().map_err(|error| failure(format!("no temporary folder: {error}")))?;
     let mut build = Build {
         settings,
-        children,
-        environment,
-        store: Store::new(settings),
-        scratch,
+        programs: Programs {
+            step: STEP,
+            children,
+            environment,
+            store: Store::new(settings),
+            scratch,
+        },
         env: Env::for_build(std::env::vars_os()),
         plan,
         metadata: BuildMetadata::default(),
@@ -62,20 +70,12 @@ pub(crate) fn run(settings: &Settings, children: &Children) -> Result<(), Failur
 }
 
 fn failure(message: String) -> Failure {
-    Failure::new("build", code::BUILD, message)
-}
-
-fn required<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let missing = || failure(format!("{} is missing; detection writes it", path.display()));
-    files::toml(path).map_err(failure)?.ok_or_else(missing)
+    STEP.wrong(message)
 }
 
 struct Build<'a> {
     settings: &'a Settings,
-    children: &'a Children,
-    environment: Environment<'a>,
-    store: Store<'a>,
-    scratch: Scratch,
+    programs: Programs<'a>,
     /// With the layers of all buildpacks so far.
     env: Env,
     /// With what is still unmet.
@@ -87,6 +87,7 @@ impl Build<'_> {
     fn one(&mut self, element: &GroupElement) -> Result<(), Failure> {
         let (id, version) = (&element.id, &element.version);
         let descriptor = self
+            .programs
             .store
             .descriptor(Kind::Buildpack, id, version)
             .map_err(failure)?;
@@ -98,7 +99,7 @@ impl Build<'_> {
             .map_err(|error| wrong(format!("{} can't be made: {error}", layers.display())))?;
         let given = self.plan.of(Kind::Buildpack, id);
         let began = Instant::now();
-        self.run(&key, &descriptor, &layers, &given)?;
+        self.programs.run(&key, &descriptor, &self.env, &layers, &given)?;
         log::detail(&format!("{id} {version} took {}", duration(began.elapsed())));
 
         let outputs = Outputs::read(&descriptor, &layers, &given).map_err(wrong)?;
@@ -122,52 +123,6 @@ impl Build<'_> {
             ));
         }
         Ok(())
-    }
-
-    fn run(
-        &self,
-        key: &Key,
-        descriptor: &Descriptor,
-        layers: &Path,
-        given: &BuildpackPlan,
-    ) -> Result<(), Failure> {
-        let wrong = |message: String| failure(message).of(key);
-        let plan = self.scratch.path().join(format!("{}.toml", key.id.folder()));
-        files::write_toml(&plan, given).map_err(wrong)?;
-        let paths = [
-            ("CNB_LAYERS_DIR", layers),
-            (PLATFORM_DIR, self.environment.platform_dir()),
-            ("CNB_BP_PLAN_PATH", plan.as_path()),
-        ];
-        let folder = self.store.folder(key);
-        let call = Call {
-            descriptor,
-            folder: &folder,
-            program: "build",
-            paths: &paths,
-        };
-        let mut command = self.environment.command(&self.env, &call);
-        // Both into one stream: only so do their lines stay in order.
-        let io = |error: io::Error| wrong(format!("bin/build of {key} can't be run: {error}"));
-        let out = io::stdout().as_fd().try_clone_to_owned().map_err(io)?;
-        command.stdout(Stdio::inherit()).stderr(out);
-        let pid = self.children.start(&mut command).map_err(|error| match error {
-            NotStarted::Stopped => stopped("build"),
-            NotStarted::Io(error) => io(error),
-        })?;
-        let ended = self.children.wait(pid).map_err(io)?;
-        if self.children.is_stopped() {
-            return Err(stopped("build").of(key));
-        }
-        if ended == Ended::Exit(0) {
-            return Ok(());
-        }
-        Err(Failure::new(
-            "build",
-            code::BUILDPACK,
-            format!("bin/build of {key} failed: {ended}"),
-        )
-        .of(key))
     }
 }
 

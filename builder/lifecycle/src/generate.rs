@@ -3,12 +3,13 @@
 //! folders for what they copy. Nothing of it is looked at here: the host extends images, and trusts nothing of this.
 
 use crate::{
-    children::{Children, Ended, NotStarted},
-    detect::{check_api, stopped},
-    environment::{Call, Environment, PLATFORM_DIR},
+    children::Children,
+    detect::check_api,
+    environment::Environment,
     failure::{Failure, code},
     files::{self, Scratch},
     log,
+    programs::{Programs, Step},
     settings::Settings,
     store::Store,
 };
@@ -23,9 +24,14 @@ use pvdify_cnb::{
 };
 use std::{
     fs, io,
-    os::fd::AsFd as _,
     path::{Path, PathBuf},
-    process::Stdio,
+};
+
+const STEP: Step = Step {
+    name: "generate",
+    output: "CNB_OUTPUT_DIR",
+    failed: code::EXTENSION,
+    wrong: code::GENERATE,
 };
 
 /// Generates; says whether an image is to be extended. Nothing of an earlier generation stays.
@@ -37,21 +43,24 @@ pub(crate) fn run(settings: &Settings, children: &Children) -> Result<bool, Fail
             settings.generated.display()
         ))
     })?;
-    let group: Group = required(&settings.group)?;
+    let group: Group = STEP.required(&settings.group)?;
     if group.group_extensions.is_empty() {
         return Ok(false);
     }
-    let plan: Plan = required(&settings.plan)?;
+    let plan: Plan = STEP.required(&settings.plan)?;
     let analyzed: Analyzed = files::toml(&settings.analyzed)
         .map_err(failure)?
         .unwrap_or_default();
     log::step("Running image extensions");
     let mut generation = Generation {
         settings,
-        children,
-        environment: Environment::read(settings, &analyzed).map_err(failure)?,
-        store: Store::new(settings),
-        scratch: Scratch::new().map_err(|error| failure(format!("no temporary folder: {error}")))?,
+        programs: Programs {
+            step: STEP,
+            children,
+            environment: Environment::read(settings, &analyzed).map_err(failure)?,
+            store: Store::new(settings),
+            scratch: Scratch::new().map_err(|error| failure(format!("no temporary folder: {error}")))?,
+        },
         env: Env::for_build(std::env::vars_os()),
         plan,
     };
@@ -65,20 +74,12 @@ pub(crate) fn run(settings: &Settings, children: &Children) -> Result<bool, Fail
 }
 
 fn failure(message: String) -> Failure {
-    Failure::new("generate", code::GENERATE, message)
-}
-
-fn required<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let missing = || failure(format!("{} is missing; detection writes it", path.display()));
-    files::toml(path).map_err(failure)?.ok_or_else(missing)
+    STEP.wrong(message)
 }
 
 struct Generation<'a> {
     settings: &'a Settings,
-    children: &'a Children,
-    environment: Environment<'a>,
-    store: Store<'a>,
-    scratch: Scratch,
+    programs: Programs<'a>,
     env: Env,
     /// With what is still to be provided.
     plan: Plan,
@@ -88,6 +89,7 @@ impl Generation<'_> {
     fn one(&mut self, element: &GroupElement) -> Result<bool, Failure> {
         let (id, version) = (&element.id, &element.version);
         let descriptor = self
+            .programs
             .store
             .descriptor(Kind::Extension, id, version)
             .map_err(failure)?;
@@ -119,41 +121,11 @@ impl Generation<'_> {
         output: &Path,
         given: &BuildpackPlan,
     ) -> Result<(), Failure> {
-        let wrong = |message: String| failure(message).of(key);
-        let folder = self.store.folder(key);
+        let folder = self.programs.store.folder(key);
         if !folder.join("bin/generate").exists() {
-            return copy(&folder.join("generate"), output).map_err(wrong);
+            return copy(&folder.join("generate"), output).map_err(|error| failure(error).of(key));
         }
-        let plan = self.scratch.path().join(format!("{}.toml", key.id.folder()));
-        files::write_toml(&plan, given).map_err(wrong)?;
-        let paths = [
-            ("CNB_OUTPUT_DIR", output),
-            (PLATFORM_DIR, self.environment.platform_dir()),
-            ("CNB_BP_PLAN_PATH", plan.as_path()),
-        ];
-        let call = Call {
-            descriptor,
-            folder: &folder,
-            program: "generate",
-            paths: &paths,
-        };
-        let mut command = self.environment.command(&self.env, &call);
-        let io = |error: io::Error| wrong(format!("bin/generate of {key} can't be run: {error}"));
-        let out = io::stdout().as_fd().try_clone_to_owned().map_err(io)?;
-        command.stdout(Stdio::inherit()).stderr(out);
-        let pid = self.children.start(&mut command).map_err(|error| match error {
-            NotStarted::Stopped => stopped("generate"),
-            NotStarted::Io(error) => io(error),
-        })?;
-        let ended = self.children.wait(pid).map_err(io)?;
-        if self.children.is_stopped() {
-            return Err(stopped("generate").of(key));
-        }
-        if ended == Ended::Exit(0) {
-            return Ok(());
-        }
-        let message = format!("bin/generate of {key} failed: {ended}");
-        Err(Failure::new("generate", code::EXTENSION, message).of(key))
+        self.programs.run(key, descriptor, &self.env, output, given)
     }
 }
 

@@ -24,6 +24,7 @@ mod files;
 mod generate;
 mod log;
 mod outputs;
+mod programs;
 mod restore;
 mod settings;
 mod store;

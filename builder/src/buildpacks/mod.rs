@@ -28,6 +28,7 @@ mod extensions;
 pub(crate) mod failure;
 mod fetch;
 pub(crate) mod folders;
+mod given;
 mod ground;
 pub(crate) mod owned;
 mod platform;
@@ -41,7 +42,7 @@ use crate::{
     BuildError, Builder, Request,
     analyze::{analyze, analyzed_toml},
     choose::Wanted,
-    export::{Compression, Export, Exported, Known, Limits, Owner, export},
+    export::{Compression, Export, Exported, Known, Limits, export},
     say,
     source::Source,
     trust,
@@ -51,13 +52,13 @@ use container::{Mounts, Run, Work};
 use extend::{Extender, Images};
 use fetch::Fetcher;
 use folders::AppFolder;
+use given::{Given, built_files, files_toml};
 use ground::Ground;
 use owned::write_new;
-use pvdify_cnb::project::{Files, Project};
+use pvdify_cnb::project::Project;
 use pvdify_registry::Repository;
-use pvdify_types::{AppName, Binding};
-use selection::Selection;
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use pvdify_types::AppName;
+use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 use turns::Held;
 use whole::Asked;
@@ -66,9 +67,6 @@ use whole::Asked;
 const EXEC_ENV: &str = "production";
 /// The lifecycle ended because the images are to be extended before it goes on.
 const TO_EXTEND: i64 = 9;
-/// The folder of a build's own that its container is given things from.
-const GIVEN: &str = "given";
-
 impl Builder {
     /// Builds by buildpacks; the image is in the registry afterwards.
     pub(crate) async fn by_buildpacks(
@@ -303,42 +301,6 @@ impl Builder {
         self.bundle.get_or_try_init(install).await.cloned()
     }
 
-    fn mounts(
-        &self,
-        request: &Request<'_>,
-        bundle: &Bundle,
-        app: &AppFolder,
-        selection: &Selection,
-        folder: &Path,
-        with_ca: bool,
-    ) -> Mounts {
-        // Podman is another process: it may have another working folder.
-        let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let own = |name: &str| path(&folder.join(name));
-        let given = |name: &str| path(&folder.join(GIVEN).join(name));
-        Mounts {
-            source: path(request.source),
-            files: given("files.toml"),
-            workspace: own("workspace"),
-            layers: path(&app.layers()),
-            platform: given("platform"),
-            lifecycle: path(&bundle.lifecycle),
-            buildpacks: selection.folder.as_deref().map(path),
-            extensions: selection.extensions().as_deref().map(path),
-            order: given("order.toml"),
-            downloads_shared: path(&folders::downloads(&self.config.work_dir)),
-            downloads_new: own("downloads"),
-            tmp: own("tmp"),
-            home: own("home"),
-            app_dir: if selection.has_classic {
-                "/app"
-            } else {
-                "/workspace"
-            },
-            ca: with_ca.then(|| (given("ca.crt"), given("apt.conf"))),
-        }
-    }
-
     /// What the build fetched, and what it says it is, is there for all from now on.
     async fn share_downloads(&self, mounts: &Mounts) {
         let (new, shared) = (mounts.downloads_new.clone(), mounts.downloads_shared.clone());
@@ -353,82 +315,10 @@ impl Builder {
     }
 }
 
-/// The files that a build container is given beside its source.
-struct Given<'a> {
-    order: String,
-    files: String,
-    analyzed: String,
-    bindings: &'a [Binding],
-    /// What it trusts.
-    ca: Option<Vec<u8>>,
-}
-
-impl Given<'_> {
-    fn write(&self, mounts: &Mounts, owner: Owner, env: &BTreeMap<String, String>) -> io::Result<()> {
-        fs::create_dir_all(&mounts.platform)?;
-        folders::prepare(mounts, owner)?;
-        owned::readable(&mounts.source, owner)?;
-        platform::write(&mounts.platform, owner, env, self.bindings)?;
-        write_new(&mounts.order, self.order.as_bytes(), 0o644)?;
-        write_new(&mounts.files, self.files.as_bytes(), 0o644)?;
-        write_new(
-            &mounts.layers.join("analyzed.toml"),
-            self.analyzed.as_bytes(),
-            0o644,
-        )?;
-        if let (Some((to, apt)), Some(ca)) = (&mounts.ca, &self.ca) {
-            write_new(to, ca, 0o644)?;
-            write_new(apt, platform::APT_CONFIG.as_bytes(), 0o644)?;
-        }
-        Ok(())
-    }
-}
-
-/// What is built of the source: as project.toml says or, where it says nothing, as `.slugignore` does. That has no
-/// patterns that take back another.
-fn built_files(project: &Files, slugignore: Option<&[u8]>) -> Files {
-    let text = String::from_utf8_lossy(slugignore.unwrap_or_default());
-    let patterns = text.lines().map(str::trim_end);
-    let patterns: Vec<String> = patterns
-        .filter(|line| !line.is_empty() && !line.starts_with(['#', '!']))
-        .map(str::to_owned)
-        .collect();
-    match project {
-        Files::All if !patterns.is_empty() => Files::Exclude(patterns),
-        said => said.clone(),
-    }
-}
-
-/// `/run/pvdify/files.toml`
-fn files_toml(files: &Files) -> String {
-    let (name, patterns) = match files {
-        Files::All => return String::new(),
-        Files::Include(patterns) => ("include", patterns),
-        Files::Exclude(patterns) => ("exclude", patterns),
-    };
-    let list = patterns.iter().cloned().map(toml::Value::String).collect();
-    toml::Table::from_iter([(name.to_owned(), toml::Value::Array(list))]).to_string()
-}
-
 /// Where the source came from (platform.md, "project-metadata.toml").
 fn project_metadata(commit: Option<&str>) -> serde_json::Value {
     match commit {
         Some(commit) => serde_json::json!({"source": {"type": "git", "version": {"commit": commit}}}),
         None => serde_json::json!({}),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slugignore_counts_where_project_toml_says_nothing() {
-        let ignored = b"# docs\n/docs\n\n!docs/kept\n*.psd \n".as_slice();
-        let files = built_files(&Files::All, Some(ignored));
-        assert_eq!(files_toml(&files), "exclude = [\"/docs\", \"*.psd\"]\n");
-        let said = Files::Include(vec!["a".to_owned()]);
-        assert_eq!(built_files(&said, Some(ignored)), said);
-        assert_eq!(files_toml(&built_files(&Files::All, None)), "");
     }
 }
