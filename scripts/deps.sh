@@ -23,7 +23,7 @@ packages=(
 if [[ "$purpose" == test ]]; then
   packages+=(busybox-static chromium shellcheck)
   # What the buildpacks find in the build image; their tests run on the host. Toolchains they fetch themselves.
-  packages+=(python3 python3-pip python3-venv unzip xz-utils zstd)
+  packages+=(python3 python3-pip python3-venv unzip xz-utils zstd openssl)
 fi
 if [[ "$purpose" == bench ]]; then
   # The peer that receives pushes.
