@@ -197,7 +197,10 @@ async fn containers_are_found_by_label_and_signalled_stopped_and_looked_into() {
         .unwrap();
     assert_eq!(died[0].actor.attributes["containerExitCode"], "5");
 
+    let mut output = Box::pin(podman.attach(&id).await.unwrap());
     podman.start_container(&id).await.unwrap();
+    // Before its trap is set, the first process of a container hears no signal but SIGKILL.
+    output.try_next().await.unwrap().unwrap();
     assert!(podman.stop_container(&id, Duration::from_secs(10)).await.unwrap());
     assert_eq!(podman.wait_container(&id).await.unwrap(), 5);
     podman.remove_container(&id).await.unwrap();
