@@ -177,7 +177,7 @@ impl Builder {
             &description.app_json,
         )
         .map_err(BuildError::Refused)?;
-        let working = self.work.begin().await;
+        let _working = self.work.begin().await;
         match &chosen.way {
             Way::Dockerfile => self.by_dockerfile(&request, &source, description, &output).await,
             Way::Buildpacks(wanted) => {
@@ -187,7 +187,7 @@ impl Builder {
                 )
                 .await;
                 let turn = self.turns.wait(request.app).await;
-                let held = Held::new(self.begin(request.build, "")?, turn, working);
+                let held = Held::new(self.begin(request.build, "")?, turn);
                 let exported = self
                     .by_buildpacks(&request, &source, &description.project, wanted, &held, &output)
                     .await

@@ -52,11 +52,6 @@ impl End {
 }
 
 impl Gone {
-    /// Removes it while nobody waits for that.
-    pub(super) fn at_leisure(self) {
-        drop(self);
-    }
-
     /// Goes on also when nobody waits for it any more.
     pub(super) async fn now(mut self) -> Result<(), BuildError> {
         let Some(end) = self.0.take() else { return Ok(()) };

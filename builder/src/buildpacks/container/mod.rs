@@ -21,7 +21,6 @@ use crate::{
 use end::{End, Gone};
 use futures_util::TryStreamExt;
 use pvdify_types::{AppName, BuildId};
-use serde::Deserialize;
 use spec::{for_build, labels, powerless};
 use std::{
     collections::BTreeMap,
@@ -31,11 +30,8 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// Before the one line by which the lifecycle tells the host how it ended.
+/// Before the one line by which the lifecycle tells the host why it failed.
 const FAILURE_PREFIX: &str = "pvdify-lifecycle: ";
-/// How often, and how long between, it is looked whether a container's processes are gone.
-const STILL_TRIES: u32 = 50;
-const STILL_PAUSE: Duration = Duration::from_millis(4);
 
 /// How a build container ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,14 +97,7 @@ impl Run<'_> {
             owner: self.ground.owner,
         };
         let what = |spec| for_build(spec, &self.mounts, self.ground, work);
-        let (ended, gone) = job.follow(what, output).await?;
-        if matches!(ended, Ended::Exited { code: 0, .. }) {
-            // Podman takes longer for that than an image without changes does. The app's next build waits for it.
-            gone.at_leisure();
-        } else {
-            gone.now().await?;
-        }
-        Ok(ended)
+        job.run(what, output).await
     }
 }
 
@@ -136,17 +125,6 @@ impl Job<'_> {
         what: impl FnOnce(ContainerSpec) -> ContainerSpec,
         output: &mpsc::Sender<String>,
     ) -> Result<Ended, BuildError> {
-        let (ended, gone) = self.follow(what, output).await?;
-        gone.now().await?;
-        Ok(ended)
-    }
-
-    /// Runs it to its end, when nothing of it runs any more unless it was out of time or disk.
-    async fn follow(
-        &self,
-        what: impl FnOnce(ContainerSpec) -> ContainerSpec,
-        output: &mpsc::Sender<String>,
-    ) -> Result<(Ended, Gone), BuildError> {
         let limits = &self.config.limits;
         let cgroup = Cgroup::of(&self.config.installation, self.build);
         if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(limits.pids)) {
@@ -158,7 +136,7 @@ impl Job<'_> {
         let gone = Gone(Some(End {
             podman: self.podman.clone(),
             name: name.clone(),
-            cgroup: cgroup.clone(),
+            cgroup,
             held: self.held.clone(),
         }));
         self.network(&name).await?;
@@ -183,10 +161,9 @@ impl Job<'_> {
             tokio::select! {
                 line = lines.try_next() => match line? {
                     None => {
-                        let code = match said(failure.as_deref(), cgroup.as_ref()).await {
-                            Some(code) => code,
-                            None => self.podman.wait_container(&container).await?,
-                        };
+                        // Not before Podman's monitor has cleaned up: Podman 4.3 loses track of its storage when
+                        // the next container is made meanwhile.
+                        let code = self.podman.wait_container(&container).await?;
                         break Ended::Exited { code, failure, tail: log.tail() };
                     }
                     Some(line) => match line.text.strip_prefix(FAILURE_PREFIX) {
@@ -203,7 +180,8 @@ impl Job<'_> {
                 excess = &mut disk => break Ended::Disk(excess),
             }
         };
-        Ok((ended, gone))
+        gone.now().await?;
+        Ok(ended)
     }
 
     fn no_image(&self, error: PodmanError) -> BuildError {
@@ -235,25 +213,4 @@ impl Job<'_> {
         };
         self.podman.create_isolated_network(spec).await
     }
-}
-
-/// The exit status of a container whose output has ended, as its lifecycle tells it, once none of its processes is left:
-/// Podman tells it a third of a second later, when its monitor has cleaned up. A build can lie about it, but only about
-/// itself: what it leaves is read as a stranger's in any case. `None` where only Podman knows.
-async fn said(word: Option<&str>, cgroup: Option<&Cgroup>) -> Option<i64> {
-    let word: Word = serde_json::from_str(word?).ok()?;
-    let cgroup = cgroup?;
-    for _ in 0..STILL_TRIES {
-        if !cgroup.is_at_work() {
-            return Some(word.code);
-        }
-        tokio::time::sleep(STILL_PAUSE).await;
-    }
-    None
-}
-
-/// What the host reads of the lifecycle's last line.
-#[derive(Deserialize)]
-struct Word {
-    code: i64,
 }

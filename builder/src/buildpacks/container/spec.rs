@@ -241,8 +241,7 @@ mod tests {
             path: dir.path().join("build"),
             work_dir: dir.path().to_owned(),
         };
-        let working = crate::rest::Work::default().begin().await;
-        let held = Held::new(folder, Turns::default().wait(&app).await, working);
+        let held = Held::new(folder, Turns::default().wait(&app).await);
         for ground in [ground(10001, false), ground(1001, true)] {
             let job = Job {
                 podman: &Libpod::new(PathBuf::new()),
