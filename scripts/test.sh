@@ -12,12 +12,14 @@ step "Dashboard's tests (vitest)" npm --prefix admin-ui run --silent test
 # The tests keep all their files in here, and remove what they made themselves. What a killed test could not
 # remove is found again by this directory, and by nothing that others have.
 scratch="$(mktemp -d)"
+HELD_IMAGE=localhost/pvdify/run:trixie
 results="$(mktemp)"
 before="$(mktemp)"
 mounts() { awk -v below="$scratch/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort --reverse; }
 processes() { { pids_with environ "$scratch"; pids_with cmdline "$scratch"; } | sort --unique; }
 clean_up() {
   local state pid id mount
+  as_root podman image unmount "$HELD_IMAGE" >/dev/null 2>&1 || true
   for pid in $(processes); do
     end_process "$pid" 5
   done
@@ -69,6 +71,9 @@ if ! scripts/reference.sh; then
 fi
 step "Building the tests" cargo build --workspace --all-targets --locked --quiet
 as_root target/debug/pvdifyd stack build
+# A Podman 4.3 command that ends while no layer at all is mounted unmounts the storage itself, also under another one that
+# is about to mount one, whose container can't be removed then. On a server apps hold layers; here this one does.
+as_root podman image mount "$HELD_IMAGE" >/dev/null
 if ((EUID != 0)); then
   triple="$(rustc -vV | sed -n 's/^host: //p' | tr '[:lower:]-' '[:upper:]_')"
   export "CARGO_TARGET_${triple}_RUNNER=$ROOT/scripts/as-root.sh"
