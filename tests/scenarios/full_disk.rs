@@ -2,11 +2,18 @@
 //! line, nothing of it is done, the app goes on answering, and with room again the same succeeds.
 
 use pvdify_tests::{ENDLESS_BUILD, Platform, Pusher, SmallDisk, probe_with_dockerfile, write_probe};
-use std::{collections::BTreeMap, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const MIB: u64 = 1 << 20;
 const ROOM: u64 = 3 << 30;
 const RUN_IMAGE: &str = "pvdify/run:trixie";
+/// How long an instance may take to go.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// What must be as it was.
 #[derive(Debug, PartialEq)]
@@ -37,6 +44,12 @@ async fn serving() -> (Platform, Pusher) {
     pusher.commit(|dir| write_probe(dir, "one"));
     pusher.push().await.ok();
     platform.cli(&["config:set", "demo", "A=1"]).await.ok();
+    // The instance of the release before goes in its own time.
+    let begun = Instant::now();
+    while platform.running().len() > 1 {
+        assert!(begun.elapsed() < LIMIT, "{:?}", platform.running());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     (platform, pusher)
 }
 
