@@ -145,8 +145,13 @@ async fn a_first_deploy_sets_the_app_up_as_its_app_json_says_and_no_later_one_do
     let config = client.config(&app).await.unwrap();
     assert_eq!((&config["GREETING"][..], &config["KEY"][..]), ("hi", "mine"));
     assert_eq!(config["SECRET"].len(), 64);
-    let running = server.desired.borrow()[0].formation.clone();
-    assert_eq!(running[&"worker".parse().unwrap()], 2);
+    // The reconciler looks in its own time.
+    let worker = "worker".parse().unwrap();
+    let mut desired = server.desired.clone();
+    desired
+        .wait_for(|apps| apps.iter().any(|app| app.formation.get(&worker) == Some(&2)))
+        .await
+        .unwrap();
 
     // What a person changed since then stands.
     let release = client
