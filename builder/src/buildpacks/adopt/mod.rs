@@ -27,7 +27,7 @@ use std::{
 /// The most buildpacks in one place; the largest of the public ones have some dozens.
 const MOST: usize = 200;
 /// The IDs that only ours have: what they leave in their caches is trusted more.
-const OURS: &str = "pvdify/";
+pub(crate) const OURS: &str = "pvdify/";
 
 /// A folder that came.
 #[derive(Debug)]

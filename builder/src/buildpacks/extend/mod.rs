@@ -98,11 +98,18 @@ impl Extender<'_> {
         let limit = self.builder.config.limits.context_bytes;
         let read = move || {
             let mut steps = Vec::new();
+            // Read through once, however many copy from it.
+            let mut pushed = None;
             for (number, written) in generated::read(&layers)?.into_iter().enumerate() {
                 let to = folder.join(format!("context-{number}.tar"));
                 let context = match &written.context {
                     _ if !written.dockerfile.copies() => context::empty(&to).map_err(BuildError::disk)?,
-                    None => context::of_tar(&source, links.clone()).map_err(BuildError::disk)?,
+                    None => match &pushed {
+                        Some(context) => Context::clone(context),
+                        None => pushed
+                            .insert(context::of_tar(&source, links.clone()).map_err(BuildError::disk)?)
+                            .clone(),
+                    },
                     Some(from) => {
                         let packed = context::of_folder(&layers, from, &to, limit);
                         let name = from.file_name().unwrap_or_default().display().to_string();

@@ -2,7 +2,10 @@
 //!
 //! Its label and its files say the same things in several places, by its age; the newer ones count.
 
-use crate::export::{Owner, StoredImage};
+use crate::{
+    buildpacks::adopt::OURS,
+    export::{Owner, StoredImage},
+};
 use pvdify_cnb::{
     api::{self, Api},
     group::Order,
@@ -13,8 +16,6 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// The label by which a builder is known.
 pub(crate) const LABEL: &str = "io.buildpacks.builder.metadata";
-/// The IDs that only ours have: what they leave in their caches is trusted more.
-const OURS: &str = "pvdify/";
 
 /// Whether an image with this config is a builder.
 pub(crate) fn is_builder(config: &[u8]) -> bool {
