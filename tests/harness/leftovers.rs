@@ -14,6 +14,8 @@ use std::{
 
 /// How long what was killed may take to be gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
+/// How long images may be held by what others have.
+const IMAGES_LIMIT: Duration = Duration::from_secs(60);
 /// How often a list is asked for.
 const LIST_TRIES: u32 = 5;
 
@@ -103,14 +105,16 @@ pub fn remove(installation: &str, registry: Option<&str>) {
         bridges.iter().for_each(|bridge| forget_bridge(bridge));
         podman(&["network", "rm", "-f", &id]);
     }
-    // An image can stand on another one: as long as some go, more may.
+    // An image can stand on another one: as long as some go, more may. One without layers is held by whatever image
+    // without layers has a history that begins alike, also by another scenario's, for as long as that is there.
+    let begun = Instant::now();
     let mut left = images(&label, registry);
-    while !left.is_empty() {
+    while !left.is_empty() && begun.elapsed() < IMAGES_LIMIT {
         let names = left.iter().map(String::as_str);
         podman(&["rmi"].into_iter().chain(names).collect::<Vec<_>>());
         let before = std::mem::replace(&mut left, images(&label, registry));
         if left.len() >= before.len() {
-            break;
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
     for group in control_groups(installation).iter().rev() {

@@ -28,7 +28,7 @@ impl Dockerfile {
     /// Writes the instructions out for Podman.
     pub(crate) fn render(&self, app: &AppName, with_ca: bool) -> String {
         let mut text = String::new();
-        for instruction in &self.instructions {
+        for (index, instruction) in self.instructions.iter().enumerate() {
             let arguments = match instruction.keyword {
                 "RUN" => run_arguments(instruction, app, with_ca),
                 _ => instruction.arguments.clone(),
@@ -37,13 +37,21 @@ impl Dockerfile {
             if let Some(user) = self.user.as_ref().filter(|_| instruction.keyword == "FROM") {
                 text.push_str(&format!("USER {user}\n"));
             }
-            if with_ca && instruction.keyword == "FROM" {
-                for variable in CA_VARIABLES {
-                    text.push_str(&format!("ARG {variable}={CA_PATH}\n"));
-                }
+            if with_ca && instruction.keyword == "FROM" && self.has_run(index) {
+                // One instruction, as Podman keeps an image of each.
+                let variables = CA_VARIABLES.map(|variable| format!(" {variable}={CA_PATH}"));
+                text.push_str(&format!("ARG{}\n", variables.concat()));
             }
         }
         text
+    }
+
+    /// Whether the stage that begins here runs anything.
+    fn has_run(&self, from: usize) -> bool {
+        let stage = self.instructions[from + 1..].iter();
+        stage
+            .take_while(|instruction| instruction.keyword != "FROM")
+            .any(|instruction| instruction.keyword == "RUN")
     }
 
     /// The instruction that one of Podman's steps is, looked for after the one found last.
@@ -108,10 +116,10 @@ fn own_cache(mount: &Mount<'_>, app: &AppName) -> String {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "FROM a AS b\nRUN one && \\\n  two\nFROM b\nRUN --mount=type=cache,id=../x,target=/c,ro make\nRUN one && two\n";
+    const TEXT: &str = "FROM a AS b\nRUN one && \\\n  two\nFROM b\nRUN --mount=type=cache,id=../x,target=/c,ro make\nRUN one && two\nFROM scratch\nCOPY x /\n";
 
     #[test]
-    fn the_ca_is_mounted_in_each_run_and_named_after_each_from() {
+    fn the_ca_is_mounted_in_each_run_and_named_in_each_stage_that_has_one() {
         let app = "demo".parse().unwrap();
         let read = Dockerfile::parse(TEXT.as_bytes()).unwrap();
         let with_ca = read.render(&app, true);
@@ -119,18 +127,16 @@ mod tests {
             with_ca.matches("--mount=type=secret,id=pvdify-build-ca").count(),
             3
         );
-        assert_eq!(
-            with_ca
-                .matches("ARG npm_config_cafile=/run/pvdify/ca.crt\n")
-                .count(),
-            2
-        );
+        let stages = with_ca.matches("FROM ").count();
+        assert_eq!((stages, with_ca.matches("\nARG SSL_CERT_FILE=").count()), (3, 2));
         insta::assert_snapshot!(read.render(&app, false), @r"
         FROM a AS b
         RUN one &&   two
         FROM b
         RUN --mount=type=cache,target=/c,ro,id=pvdify-demo-d6b96a97d147daaa make
         RUN one && two
+        FROM scratch
+        COPY x /
         ");
         Dockerfile::parse(with_ca.as_bytes()).unwrap();
     }
@@ -146,7 +152,7 @@ mod tests {
                 last = read.find(&app, with_ca, step, last);
                 lines.push(read.instructions[last.unwrap()].line);
             }
-            assert_eq!(lines, [1, 2, 4, 5, 6]);
+            assert_eq!(lines, [1, 2, 4, 5, 6, 7, 8]);
             assert_eq!(read.find(&app, with_ca, "LABEL \"x\"=\"y\"", last), None);
         }
     }

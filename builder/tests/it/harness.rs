@@ -112,10 +112,11 @@ impl Drop for Podman {
             .output()
             .ok();
         // The monitor of a container that ended has Podman clean up after it, which makes the folders of the storage
-        // anew where they are gone.
-        let begun = Instant::now();
-        while names(&self.root) && begun.elapsed() < END_LIMIT {
+        // anew where they are gone. The list of processes is no snapshot: one look misses what begins as another ends.
+        let (begun, mut unseen) = (Instant::now(), 0);
+        while unseen < 3 && begun.elapsed() < END_LIMIT {
             std::thread::sleep(Duration::from_millis(10));
+            unseen = if names(&self.root) { 0 } else { unseen + 1 };
         }
         // What Buildah or the storage driver left mounted would keep the folder from going.
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
