@@ -14,6 +14,8 @@ use std::{
 };
 
 const MOUNT: &str = "/sys/fs/cgroup";
+/// Podman's group for the monitors of the containers beside it.
+const MONITOR: &str = "conmon";
 
 /// A group's path, from the root of each hierarchy.
 #[derive(Clone, Debug)]
@@ -87,6 +89,17 @@ impl Cgroup {
         any
     }
 
+    /// Whether a process of the containers is left; Podman's monitor of one, which outlives it, is none of them.
+    pub(crate) fn is_at_work(&self) -> bool {
+        let groups = hierarchies()
+            .into_iter()
+            .flat_map(|root| below(join(&root, &self.path)));
+        groups
+            .filter(|folder| !folder.ends_with(MONITOR))
+            .filter_map(|folder| fs::read_to_string(folder.join("cgroup.procs")).ok())
+            .any(|listed| !listed.trim().is_empty())
+    }
+
     /// Removes the group, once it is empty.
     pub(crate) fn remove(&self) {
         for root in hierarchies() {
@@ -142,7 +155,7 @@ mod tests {
         let group = Cgroup {
             path: "/pvdify-build-none/none".to_owned(),
         };
-        assert!(!group.kill());
+        assert!(!group.kill() && !group.is_at_work());
         group.remove();
         assert_eq!(group.of_containers(), "/pvdify-build-none/none/run");
     }

@@ -32,6 +32,7 @@ mod output;
 pub mod podman;
 pub mod rebase;
 mod rest;
+mod sandbox;
 mod source;
 pub mod stack;
 mod sweep;
@@ -57,6 +58,7 @@ use pvdify_registry::{Kind, Reference, References, Repository, Store};
 use pvdify_types::{
     AppName, Binding, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
 };
+use sandbox::Sandboxes;
 use source::Source;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -128,6 +130,7 @@ pub struct Builder {
     resolver: Resolver,
     publishing: Arc<tokio::sync::Mutex<()>>,
     turns: Turns,
+    sandboxes: Sandboxes,
 }
 
 impl Builder {
@@ -135,8 +138,10 @@ impl Builder {
     #[must_use]
     pub fn new(config: Config, store: Store) -> Self {
         let podman = Libpod::new(config.podman_socket.clone());
+        let config = Arc::new(config);
         Self {
-            config: Arc::new(config),
+            sandboxes: Sandboxes::new(podman.clone(), Arc::clone(&config)),
+            config,
             store,
             podman,
             work: rest::Work::default(),
@@ -177,7 +182,7 @@ impl Builder {
             &description.app_json,
         )
         .map_err(BuildError::Refused)?;
-        let _working = self.work.begin().await;
+        let working = self.work.begin().await;
         match &chosen.way {
             Way::Dockerfile => self.by_dockerfile(&request, &source, description, &output).await,
             Way::Buildpacks(wanted) => {
@@ -187,7 +192,7 @@ impl Builder {
                 )
                 .await;
                 let turn = self.turns.wait(request.app).await;
-                let held = Held::new(self.begin(request.build, "")?, turn);
+                let held = Held::new(self.begin(request.build, "")?, turn, working);
                 let exported = self
                     .by_buildpacks(&request, &source, &description.project, wanted, &held, &output)
                     .await
@@ -234,6 +239,15 @@ impl Builder {
     pub async fn sweep_interrupted(&self) -> Result<Swept, BuildError> {
         let config = &self.config;
         Ok(sweep::interrupted(&self.podman, &config.work_dir, &config.installation).await?)
+    }
+
+    /// Makes what the first build would wait for, the network that it runs in. Call it after
+    /// [`Builder::sweep_interrupted`], which removes the one of before.
+    ///
+    /// # Errors
+    /// [`BuildError::Unavailable`] when Podman can't.
+    pub async fn get_ready(&self) -> Result<(), BuildError> {
+        self.sandboxes.enter().await.map(drop)
     }
 
     /// Removes what failed and outdated builds left in Podman's storage for the next ones' sake, when it is

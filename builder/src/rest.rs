@@ -16,13 +16,16 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Clone, Default)]
 pub(crate) struct Work(Arc<RwLock<()>>);
 
+/// Work under way.
+pub(crate) type Working = OwnedRwLockReadGuard<()>;
+
 /// A time without builds and imports, as long as this is held.
 #[derive(Debug)]
 pub struct Rest(#[expect(dead_code, reason = "held, never read")] OwnedRwLockWriteGuard<()>);
 
 impl Work {
     /// Work begins; it ends when the answer is dropped.
-    pub(crate) async fn begin(&self) -> OwnedRwLockReadGuard<()> {
+    pub(crate) async fn begin(&self) -> Working {
         Arc::clone(&self.0).read_owned().await
     }
 

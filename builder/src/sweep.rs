@@ -12,6 +12,7 @@ use crate::{
     buildpacks::folders,
     cgroup::{self, Cgroup},
     podman::{Filters, Libpod, PodmanError, Query, percent_encode},
+    sandbox,
 };
 use pvdify_types::{BuildId, InstallationId};
 use serde::Deserialize;
@@ -77,9 +78,32 @@ pub(crate) async fn interrupted(
     Ok(swept)
 }
 
-/// Removes the containers of buildpack builds and their networks, which carry labels.
+/// Removes the containers of buildpack builds, and the [sandboxes](crate::sandbox) that they ran in, all of which carry
+/// labels; how many there were of the first.
 async fn of_buildpacks(podman: &Libpod, installation: &InstallationId) -> Result<usize, PodmanError> {
-    let ours = Filters::label("pvdify.installation", installation).with("label", "pvdify.kind=build");
+    let builds = remove_all(podman, installation, "build").await?;
+    remove_all(podman, installation, sandbox::KIND).await?;
+    let ours = Filters::label("pvdify.installation", installation);
+    for network in podman.networks(&ours).await? {
+        if network
+            .labels
+            .get("pvdify.kind")
+            .is_some_and(|kind| kind == sandbox::KIND)
+        {
+            podman.remove_network(&network.name).await?;
+        }
+    }
+    Ok(builds)
+}
+
+/// Removes all containers of a kind; how many there were.
+async fn remove_all(
+    podman: &Libpod,
+    installation: &InstallationId,
+    kind: &str,
+) -> Result<usize, PodmanError> {
+    let kind = format!("pvdify.kind={kind}");
+    let ours = Filters::label("pvdify.installation", installation).with("label", kind);
     let containers = podman.containers(&ours).await?;
     let limit = Instant::now() + END_LIMIT;
     for container in &containers {
@@ -89,13 +113,6 @@ async fn of_buildpacks(podman: &Libpod, installation: &InstallationId) -> Result
                 return Err(error);
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
-    }
-    for network in podman.networks(&ours).await? {
-        // Of networks one of the labels is enough for Podman.
-        let has = |label: &str, value: &str| network.labels.get(label).is_some_and(|is| is == value);
-        if has("pvdify.kind", "build") && has("pvdify.installation", installation.as_str()) {
-            podman.remove_network(&network.name).await?;
         }
     }
     Ok(containers.len())

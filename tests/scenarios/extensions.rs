@@ -4,10 +4,6 @@
 use pvdify_tests::{Platform, Pusher, run};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-/// Podman 4.3 loses track of its layers where two services make images in one storage at the same moment, as these two
-/// platforms would: one after the other.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 const PROJECT: &str = r#"[_]
 schema-version = "0.2"
 [[io.buildpacks.group]]
@@ -107,7 +103,6 @@ fn kept(app: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn image_extensions_change_what_an_app_is_built_in_and_runs_on_and_not_twice() {
-    let _turn = TURN.lock().await;
     let platform = Platform::start().await;
     let app = format!("extended-{}", std::process::id());
     let pusher = Pusher::new(&platform, &app).await;
@@ -202,7 +197,6 @@ async fn refused(pusher: &Pusher, generate: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_extension_that_breaks_the_rules_is_refused_in_one_line() {
-    let _turn = TURN.lock().await;
     let platform = Platform::start().await;
     let app = format!("crooked-{}", std::process::id());
     let pusher = Pusher::new(&platform, &app).await;

@@ -35,6 +35,11 @@ pub(crate) mod code {
     pub(crate) const STOPPED: u8 = 143;
 }
 
+/// The line that the platform reads after a whole build, or what it went on to, that did not fail.
+pub(crate) fn ended(code: u8) -> String {
+    format!(r#"pvdify-lifecycle: {{"code":{code}}}"#)
+}
+
 /// How much of a message is told: quoted as JSON it stays within the longest line that is read as one.
 const LONGEST_LINE: usize = 300;
 const MOST_LINES: usize = 20;

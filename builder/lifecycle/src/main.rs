@@ -4,7 +4,8 @@
 //!
 //! It runs as the same unprivileged user as the buildpacks it starts, holds no secret, and speaks to nobody: what it
 //! leaves in the layers' folder is as little to be trusted as what they leave. A failure ends with the exit status of
-//! the specification and one line on standard error that the host reads.
+//! the specification and one line on standard error that the host reads; so does a whole build that succeeded, as the
+//! line is there long before the host learns the status of a container.
 //!
 //! A whole builder image brings a lifecycle of its own: then detection and build are that one's ([`elsewhere`]).
 //!
@@ -47,17 +48,26 @@ fn main() -> ExitCode {
         return code;
     }
     match run() {
-        Ok(code) => ExitCode::from(code),
+        Ok((phase, code)) => {
+            if matches!(phase, Phase::Create | Phase::Resume) {
+                tell(&failure::ended(code));
+            }
+            ExitCode::from(code)
+        }
         Err(failure) => {
-            // If nobody listens, the exit status tells enough.
-            drop(writeln!(std::io::stderr(), "{}", failure.line()));
+            tell(&failure.line());
             ExitCode::from(failure.code)
         }
     }
 }
 
-/// The exit status of what did not fail.
-fn run() -> Result<u8, Failure> {
+/// The last line, for the host. If nobody listens, the exit status tells enough.
+fn tell(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// The phase that did not fail, and its exit status.
+fn run() -> Result<(Phase, u8), Failure> {
     let settings = Settings::parse(std::env::args_os(), |name| std::env::var_os(name))?;
     let phase = settings.phase.name();
     if !settings.platform_api.is_supported_platform() {
@@ -76,7 +86,7 @@ fn run() -> Result<u8, Failure> {
     if children.is_stopped() {
         Err(detect::stopped(phase))
     } else {
-        ended
+        ended.map(|code| (settings.phase, code))
     }
 }
 

@@ -16,7 +16,7 @@
 //!                                    crate::export                 layers, labels, manifest
 //! ```
 //!
-//! What always holds: the container is gone before anything it wrote is read; what it wrote is never trusted; a
+//! What always holds: what the container wrote is read once none of its processes is left, and is never trusted; a
 //! build that fails leaves the app's layers such that the next one starts from what is whole.
 
 mod adopt;
@@ -180,6 +180,7 @@ impl Builder {
             build: request.build,
             mounts,
             ground: &ground,
+            sandboxes: &self.sandboxes,
             held,
         };
         let deadline = Instant::now() + config.limits.timeout;

@@ -1,7 +1,7 @@
 //! One build of an app at a time, until the very end: the next one waits until the containers of one that was
 //! cancelled are gone, since they share the app's layers.
 
-use crate::Folder;
+use crate::{Folder, rest::Working};
 use pvdify_types::AppName;
 use std::{
     collections::HashMap,
@@ -34,13 +34,15 @@ impl Turns {
 pub(crate) struct Held {
     pub(crate) folder: Arc<Folder>,
     _turn: Arc<Turn>,
+    _working: Arc<Working>,
 }
 
 impl Held {
-    pub(crate) fn new(folder: Folder, turn: Turn) -> Self {
+    pub(crate) fn new(folder: Folder, turn: Turn, working: Working) -> Self {
         Self {
             folder: Arc::new(folder),
             _turn: Arc::new(turn),
+            _working: Arc::new(working),
         }
     }
 }

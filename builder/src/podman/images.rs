@@ -1,7 +1,13 @@
 //! Images in Podman's storage: listed, named, removed.
 
-use super::{Filters, Libpod, PodmanError, Query, error::found, percent_encode, transport::parse};
-use http::Method;
+use super::{
+    Filters, Libpod, PodmanError, Query,
+    error::found,
+    full_body, percent_encode,
+    transport::{limited, parse},
+};
+use http::{HeaderMap, Method};
+use http_body_util::BodyExt;
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -115,6 +121,25 @@ impl Libpod {
     /// As [`Libpod::get`].
     pub async fn images(&self) -> Result<Vec<LocalImage>, PodmanError> {
         patiently(|| self.get("/libpod/images/json")).await
+    }
+
+    /// Makes an image of one layer, which is this tar archive.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn import_image(&self, name: &str, tar: Vec<u8>) -> Result<(), PodmanError> {
+        let path = Query::default()
+            .with("reference", name)
+            .on("/libpod/images/import");
+        let import = async {
+            let answer = self
+                .request(Method::POST, &path, HeaderMap::new(), full_body(tar))
+                .await?;
+            // Done when the answer is, not when it begins.
+            answer.into_body().collect().await?;
+            Ok(())
+        };
+        limited(self.limit, &Method::POST, &path, import).await
     }
 
     /// Takes a name from an image, and the image with its last name.

@@ -18,6 +18,8 @@ use tokio::sync::Mutex;
 
 /// Our chain in the table `mangle`, which packets pass before `filter`.
 const CHAIN: &str = "PVDIFY_ISOLATION";
+/// The rule of a packet's way that leads there.
+const JUMP: [&str; 2] = ["-j", CHAIN];
 /// Where EC2, GCP, Azure and others answer with a machine's credentials.
 const METADATA: &str = "169.254.169.254/32";
 /// A look and a change are one step: one at a time.
@@ -25,15 +27,10 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Cuts a network's bridge off from those of other networks.
 pub(super) async fn close(bridge: String) {
-    with_turn(bridge, |bridge| {
+    let closing = with_turn(bridge, |bridge| {
         let there = listed();
-        let jump = ["-j", CHAIN];
-        let known = there.contains(&line("FORWARD", &jump));
-        let closed = if known
-            && rules(bridge)
-                .iter()
-                .all(|rule| there.contains(&line(CHAIN, rule)))
-        {
+        let known = there.contains(&line("FORWARD", &JUMP));
+        let closed = if holds(&there, bridge) {
             true
         } else if known && !there.contains(&format!(" -i {bridge} ")) {
             // A new network, most of the time: all at once.
@@ -42,7 +39,7 @@ pub(super) async fn close(bridge: String) {
         } else {
             // Another process may be at the same; then it is there all the same.
             iptables(&["-N", CHAIN]);
-            add("FORWARD", &jump) && rules(bridge).iter().all(|rule| add(CHAIN, rule))
+            add("FORWARD", &JUMP) && rules(bridge).iter().all(|rule| add(CHAIN, rule))
         };
         if !closed {
             tracing::debug!(
@@ -50,8 +47,20 @@ pub(super) async fn close(bridge: String) {
                 "the network has no rules of its own: iptables does not take them"
             );
         }
-    })
-    .await;
+    });
+    closing.await;
+}
+
+/// Whether it is cut off.
+pub(super) async fn is_closed(bridge: String) -> bool {
+    let looked = with_turn(bridge, |bridge| holds(&listed(), bridge)).await;
+    looked.unwrap_or_default()
+}
+
+/// Whether all of a network's rules are among those listed, and asked.
+fn holds(there: &str, bridge: &str) -> bool {
+    let has = |chain, rule: &[&str]| there.contains(&line(chain, rule));
+    has("FORWARD", &JUMP) && rules(bridge).iter().all(|rule| has(CHAIN, rule))
 }
 
 /// A rule as it is listed and restored, with its line's end.
@@ -90,15 +99,20 @@ fn rules(bridge: &str) -> [Vec<&str>; 3] {
     ]
 }
 
-async fn with_turn(bridge: String, change: impl FnOnce(&str) + Send + 'static) {
+/// What `act` gives; nothing without root.
+async fn with_turn<T: Send + 'static>(
+    bridge: String,
+    act: impl FnOnce(&str) -> T + Send + 'static,
+) -> Option<T> {
     if !rustix::process::geteuid().is_root() {
-        return;
+        return None;
     }
     let _turn = TURN.lock().await;
-    let changed = tokio::task::spawn_blocking(move || change(&bridge)).await;
-    if let Err(error) = changed {
+    let acted = tokio::task::spawn_blocking(move || act(&bridge)).await;
+    if let Err(error) = &acted {
         tracing::warn!(%error, "the rules of a network could not be changed");
     }
+    acted.ok()
 }
 
 /// Appends a rule that is not there yet.

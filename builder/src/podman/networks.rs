@@ -94,6 +94,17 @@ impl Libpod {
         Ok(())
     }
 
+    /// Whether the rules of [`Libpod::isolate_network`] are there.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn is_isolated(&self, name: &str) -> Result<bool, PodmanError> {
+        Ok(match self.bridge(name).await? {
+            Some(bridge) => isolation::is_closed(bridge).await,
+            None => false,
+        })
+    }
+
     /// Removes a network that no container uses; one that is gone is no error.
     ///
     /// # Errors

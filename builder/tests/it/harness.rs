@@ -1,9 +1,13 @@
 //! A Podman service, a registry and a builder, all of one test's own and gone with it.
 
 use futures_util::{FutureExt, future::BoxFuture};
-use pvdify_builder::{BuildError, Builder, Built, Config, Limits, Request, Resolver, podman::Libpod};
+use pvdify_builder::{
+    BuildError, Builder, Built, Config, Limits, Request, Resolver,
+    podman::{Libpod, forget_bridge},
+};
 use pvdify_registry::{Access, Action, Credentials, Store, router};
 use pvdify_types::{AppName, BuildId, InstallationId};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,8 +17,8 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// How long what a test started may take to be gone.
-const END_LIMIT: Duration = Duration::from_secs(30);
+/// How long what a test started may take to be gone by itself.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) const CREDENTIALS: (&str, &str) = ("builder", "s3cret");
 
@@ -67,28 +71,36 @@ pub(crate) struct Podman {
 
 impl Podman {
     pub(crate) async fn start(root: &Path) -> Self {
+        let podman = Self {
+            child: Self::service(root),
+            root: root.to_owned(),
+        };
+        until("the Podman service answers", async || {
+            podman.client().info().await.is_ok()
+        })
+        .await;
+        podman
+    }
+
+    /// After [`Podman::kill`].
+    pub(crate) async fn start_again(&mut self) {
+        self.child = Self::service(&self.root);
+        until("the Podman service answers", async || {
+            self.client().info().await.is_ok()
+        })
+        .await;
+    }
+
+    fn service(root: &Path) -> Child {
         let socket = root.join("podman.sock");
-        let child = podman(root)
+        let mut command = podman(root);
+        command
             .args(["system", "service", "--time=0"])
             .arg(format!("unix://{}", socket.display()))
             .env("TMPDIR", root)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("podman is installed");
-        let podman = Self {
-            child,
-            root: root.to_owned(),
-        };
-        let answers = async {
-            while podman.client().info().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), answers)
-            .await
-            .expect("the Podman service answers");
-        podman
+            .stderr(Stdio::null());
+        command.spawn().expect("podman is installed")
     }
 
     pub(crate) fn client(&self) -> Libpod {
@@ -112,11 +124,18 @@ impl Drop for Podman {
             .output()
             .ok();
         // The monitor of a container that ended has Podman clean up after it, which makes the folders of the storage
-        // anew where they are gone. The list of processes is no snapshot: one look misses what begins as another ends.
+        // anew where they are gone; that of a command in one does so five minutes later, and is ended instead.
+        // The list of processes is no snapshot: one look misses what begins as another ends.
         let (begun, mut unseen) = (Instant::now(), 0);
-        while unseen < 3 && begun.elapsed() < END_LIMIT {
+        while unseen < 3 && begun.elapsed() < 4 * END_LIMIT {
             std::thread::sleep(Duration::from_millis(10));
-            unseen = if names(&self.root) { 0 } else { unseen + 1 };
+            let found = naming(&self.root);
+            unseen = if found.is_empty() { unseen + 1 } else { 0 };
+            if begun.elapsed() > END_LIMIT {
+                for pid in found {
+                    kill_process(pid, Signal::KILL).ok();
+                }
+            }
         }
         // What Buildah or the storage driver left mounted would keep the folder from going.
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
@@ -133,12 +152,16 @@ impl Drop for Podman {
     }
 }
 
-/// Whether a process bears the folder in its arguments.
-fn names(folder: &Path) -> bool {
+/// The processes that bear the folder in their arguments.
+fn naming(folder: &Path) -> Vec<Pid> {
     let folder = folder.as_os_str().as_encoded_bytes();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut arguments = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    arguments.any(|arguments| arguments.windows(folder.len()).any(|part| part == folder))
+    let named = processes.filter(|process| {
+        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        arguments.windows(folder.len()).any(|part| part == folder)
+    });
+    let pids = named.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter_map(Pid::from_raw).collect()
 }
 
 pub(crate) struct Bench {
@@ -292,6 +315,19 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        // Podman keeps networks beside its storages: they are there for all of them.
+        let label = format!("label=pvdify.installation={}", self.config.installation);
+        let ask = |args: &[&str]| {
+            let asked = podman(self.folder.path()).arg("network").args(args).output();
+            asked.map_or_else(
+                |_| String::new(),
+                |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+            )
+        };
+        for network in ask(&["ls", "--quiet", "--filter", &label]).lines() {
+            forget_bridge(ask(&["inspect", "--format", "{{.NetworkInterface}}", network]).trim());
+            ask(&["rm", "--force", network]);
+        }
         let group = format!("pvdify-build-{}", self.config.installation);
         for folder in control_groups() {
             // Also those of a second installation, whose name begins with the first one's.

@@ -1,6 +1,6 @@
 //! A build whose server or whose Podman was killed.
 
-use crate::harness::{Bench, Podman, has_build_process, request, until};
+use crate::harness::{Bench, has_build_process, request, until};
 use pvdify_builder::{BuildError, Builder, Swept};
 
 const SLEEPER: &[u8] = b"FROM pvdify/run:trixie\nRUN sleep 1000\n";
@@ -36,7 +36,7 @@ async fn what_a_killed_podman_left_is_swept_and_what_is_not_ours_stays() {
         std::fs::write(work_dir.join("b1/tag"), "localhost/pvdify-build/demo:b1").unwrap();
     }
     bench.podman.kill();
-    bench.podman = Podman::start(bench.folder.path()).await;
+    bench.podman.start_again().await;
     let before = bench.build_containers().await;
     assert!(before >= 1, "the kill left something to sweep");
 

@@ -10,5 +10,6 @@ mod imports;
 mod interrupted;
 mod layers;
 mod limits;
+mod sandboxes;
 mod stack;
 mod whole;

@@ -61,6 +61,9 @@ impl BuilderImages {
             if let Err(error) = builder.sweep_interrupted().await {
                 tracing::warn!(%error, "what an interrupted build left could not be removed");
             }
+            if let Err(error) = builder.get_ready().await {
+                tracing::warn!(%error, "the network that builds run in could not be made ahead of them");
+            }
             drop(rest);
         });
     }

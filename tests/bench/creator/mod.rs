@@ -3,8 +3,8 @@
 //!
 //! The peer has what is best for it: no engine between it and the registry, its cache in a folder instead of an image,
 //! application and cache exported in parallel, the source laid out before its clock runs, no limits, no network of its
-//! own. Both clocks include the start of the container; ours ends when the builder gives the image, with the container
-//! gone, the peer's with the last line of its output. What the buildpack itself takes is measured by the buildpack, and taken off.
+//! own. Both clocks include the start of the container and not its removal: ours ends when the builder gives the image,
+//! the peer's with the last line of its output. What the buildpack itself takes is measured by the buildpack, and taken off.
 
 mod buildpack;
 mod detection;

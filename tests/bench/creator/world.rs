@@ -75,6 +75,10 @@ impl World {
             .publish_run_image()
             .await
             .expect("the run image is published: `pvdifyd stack build` makes it where it is missing");
+        builder
+            .get_ready()
+            .await
+            .expect("what a server makes at its start is made");
         buildpack::write(&folder.path().join("buildpacks").join(buildpack::FOLDER));
         fs::write(folder.path().join("order.toml"), buildpack::ORDER).expect("the order is written");
         Self {

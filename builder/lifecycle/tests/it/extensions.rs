@@ -116,7 +116,8 @@ fn a_generate_is_given_what_it_needs_and_what_it_writes_stays() {
     // What an earlier generation left, and what a hostile build put in its place.
     world.write("layers/generated/old_one/build.Dockerfile", "FROM old");
     let run = world.run("create");
-    assert_eq!((run.code, run.err.as_str()), (TO_EXTEND, ""), "{run:?}");
+    let said = "pvdify-lifecycle: {\"code\":9}\n";
+    assert_eq!((run.code, run.err.as_str()), (TO_EXTEND, said), "{run:?}");
     insta::assert_snapshot!(run.out, @r"
     -----> Detecting buildpacks
            x/curl 1 (image extension)

@@ -5,6 +5,7 @@ use crate::{
     buildpacks::turns::Held,
     cgroup::Cgroup,
     podman::{Libpod, PodmanError},
+    sandbox::Entered,
 };
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ pub(super) struct Gone(pub(super) Option<End>);
 /// All that is to be removed, and what stays until it is.
 pub(super) struct End {
     pub(super) podman: Libpod,
-    /// Of the container and its network.
     pub(super) name: String,
     pub(super) cgroup: Option<Cgroup>,
+    pub(super) sandbox: Option<Entered>,
     pub(super) held: Held,
 }
 
@@ -45,13 +46,27 @@ impl End {
             }
             cgroup.remove();
         }
-        let removed = removed.and(self.podman.remove_network(&self.name).await);
+        if let (Err(_), Some(sandbox)) = (&removed, self.sandbox) {
+            sandbox.close();
+        }
         drop(self.held);
         removed
     }
 }
 
 impl Gone {
+    /// Lets the next container into the sandbox before this one is removed: for when none of its processes is left.
+    pub(super) fn leave_sandbox(&mut self) {
+        if let Some(end) = &mut self.0 {
+            end.sandbox = None;
+        }
+    }
+
+    /// Removes it while nobody waits for that.
+    pub(super) fn at_leisure(self) {
+        drop(self);
+    }
+
     /// Goes on also when nobody waits for it any more.
     pub(super) async fn now(mut self) -> Result<(), BuildError> {
         let Some(end) = self.0.take() else { return Ok(()) };

@@ -2,7 +2,7 @@
 //! followed to their end, and gone, in whatever way the build ends.
 //!
 //! It holds no secret of the server and can reach nothing of it: no socket, no credentials, no capability, no way
-//! to become root, a network of its own that other apps' are closed to. What it is given is read-only but for the
+//! to become root, a [network](crate::sandbox) that other apps' are closed to and no other build is in. What it is given is read-only but for the
 //! app's own layers and folders that go with the build.
 
 mod end;
@@ -16,22 +16,26 @@ use crate::{
     cgroup::Cgroup,
     export::Owner,
     log::Log,
-    podman::{ContainerSpec, Libpod, NetworkSpec, OutputStream, PodmanError, output_lines},
+    podman::{ContainerSpec, Libpod, OutputStream, PodmanError, output_lines},
+    sandbox::Sandboxes,
 };
 use end::{End, Gone};
 use futures_util::TryStreamExt;
 use pvdify_types::{AppName, BuildId};
-use spec::{for_build, labels, powerless};
+use serde::Deserialize;
+use spec::{for_build, powerless};
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// Before the one line by which the lifecycle tells the host why it failed.
+/// Before the one line by which the lifecycle tells the host how it ended.
 const FAILURE_PREFIX: &str = "pvdify-lifecycle: ";
+/// How often, and how long between, it is looked whether a container's processes are gone.
+const STILL_TRIES: u32 = 50;
+const STILL_PAUSE: Duration = Duration::from_millis(4);
 
 /// How a build container ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +70,7 @@ pub(crate) struct Run<'a> {
     pub(crate) build: &'a BuildId,
     pub(crate) mounts: Mounts,
     pub(crate) ground: &'a Ground,
+    pub(crate) sandboxes: &'a Sandboxes,
     pub(crate) held: &'a Held,
 }
 
@@ -92,12 +97,20 @@ impl Run<'_> {
             time: work.time,
             writable: self.mounts.writable(),
             disk_bytes: limits.disk_bytes,
+            sandboxes: self.sandboxes,
             held: self.held,
             image: &self.ground.image,
             owner: self.ground.owner,
         };
         let what = |spec| for_build(spec, &self.mounts, self.ground, work);
-        job.run(what, output).await
+        let (ended, gone) = job.follow(what, output).await?;
+        if matches!(ended, Ended::Exited { code: 0, .. }) {
+            // Podman takes longer for that than an image without changes does. The app's next build waits for it.
+            gone.at_leisure();
+        } else {
+            gone.now().await?;
+        }
+        Ok(ended)
     }
 }
 
@@ -112,6 +125,7 @@ pub(crate) struct Job<'a> {
     /// The folders that it can fill, and how far.
     pub(crate) writable: Vec<PathBuf>,
     pub(crate) disk_bytes: u64,
+    pub(crate) sandboxes: &'a Sandboxes,
     pub(crate) held: &'a Held,
     /// The image in Podman's storage that it runs in, and as whom.
     pub(crate) image: &'a str,
@@ -125,26 +139,34 @@ impl Job<'_> {
         what: impl FnOnce(ContainerSpec) -> ContainerSpec,
         output: &mpsc::Sender<String>,
     ) -> Result<Ended, BuildError> {
+        let (ended, gone) = self.follow(what, output).await?;
+        gone.now().await?;
+        Ok(ended)
+    }
+
+    /// Runs it to its end, when nothing of it runs any more unless it was out of time or disk.
+    async fn follow(
+        &self,
+        what: impl FnOnce(ContainerSpec) -> ContainerSpec,
+        output: &mpsc::Sender<String>,
+    ) -> Result<(Ended, Gone), BuildError> {
         let limits = &self.config.limits;
         let cgroup = Cgroup::of(&self.config.installation, self.build);
         if let Some(Err(error)) = cgroup.as_ref().map(|group| group.create(limits.pids)) {
             tracing::warn!(%error, "builds run without a limit of processes of their own");
         }
+        let sandbox = self.sandboxes.enter().await?;
         let name = self.name();
-        let spec = what(powerless(self, &name, cgroup.as_ref()));
-        // Before either is made: nobody knows how far what is broken off got.
-        let gone = Gone(Some(End {
+        let spec = what(powerless(self, &name, &sandbox.namespace(), cgroup.as_ref()));
+        // Before it is made: nobody knows how far what is broken off got.
+        let mut gone = Gone(Some(End {
             podman: self.podman.clone(),
             name: name.clone(),
-            cgroup,
+            cgroup: cgroup.clone(),
+            sandbox: Some(sandbox),
             held: self.held.clone(),
         }));
-        self.network(&name).await?;
-        let (isolated, container) = tokio::join!(
-            self.podman.isolate_network(&name),
-            self.podman.create_container(&spec)
-        );
-        isolated?;
+        let container = self.podman.create_container(&spec).await;
         let container = container.map_err(|error| self.no_image(error))?;
         // Before the start, so that its first word is not missed.
         let mut lines = Box::pin(output_lines(self.podman.attach(&container).await?));
@@ -161,9 +183,13 @@ impl Job<'_> {
             tokio::select! {
                 line = lines.try_next() => match line? {
                     None => {
-                        // Not before Podman's monitor has cleaned up: Podman 4.3 loses track of its storage when
-                        // the next container is made meanwhile.
-                        let code = self.podman.wait_container(&container).await?;
+                        let code = match said(failure.as_deref(), cgroup.as_ref()).await {
+                            Some(code) => {
+                                gone.leave_sandbox();
+                                code
+                            }
+                            None => self.podman.wait_container(&container).await?,
+                        };
                         break Ended::Exited { code, failure, tail: log.tail() };
                     }
                     Some(line) => match line.text.strip_prefix(FAILURE_PREFIX) {
@@ -180,8 +206,7 @@ impl Job<'_> {
                 excess = &mut disk => break Ended::Disk(excess),
             }
         };
-        gone.now().await?;
-        Ok(ended)
+        Ok((ended, gone))
     }
 
     fn no_image(&self, error: PodmanError) -> BuildError {
@@ -195,22 +220,31 @@ impl Job<'_> {
         })
     }
 
-    /// Of the container and its network; a build has several, one after the other.
+    /// A build has several, one after the other.
     fn name(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         format!("pvdify-build-{}-{count}", self.build)
     }
+}
 
-    /// Makes the container's network, to be isolated before the container is started: on Podman's own one it would be
-    /// among other builds, and could reach the networks of apps.
-    async fn network(&self, name: &str) -> Result<(), PodmanError> {
-        let spec = NetworkSpec {
-            name: name.to_owned(),
-            labels: labels(self),
-            options: BTreeMap::new(),
-            dns_enabled: false,
-        };
-        self.podman.create_isolated_network(spec).await
+/// The exit status of a container whose output has ended, as its lifecycle tells it, once none of its processes is left:
+/// Podman tells it a third of a second later, when its monitor has cleaned up. A build can lie about it, but only about
+/// itself: what it leaves is read as a stranger's in any case. `None` where only Podman knows.
+async fn said(word: Option<&str>, cgroup: Option<&Cgroup>) -> Option<i64> {
+    let word: Word = serde_json::from_str(word?).ok()?;
+    let cgroup = cgroup?;
+    for _ in 0..STILL_TRIES {
+        if !cgroup.is_at_work() {
+            return Some(word.code);
+        }
+        tokio::time::sleep(STILL_PAUSE).await;
     }
+    None
+}
+
+/// What the host reads of the lifecycle's last line.
+#[derive(Deserialize)]
+struct Word {
+    code: i64,
 }

@@ -8,8 +8,8 @@ use crate::{
     },
     cgroup::Cgroup,
     podman::{
-        ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Mount, Namespace, NetworkAttachment,
-        PidsLimit, ResourceLimits, Rlimit,
+        ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Mount, Namespace, PidsLimit, ResourceLimits,
+        Rlimit,
     },
 };
 use std::{
@@ -59,7 +59,7 @@ impl Mounts {
     }
 }
 
-pub(super) fn labels(job: &Job<'_>) -> BTreeMap<String, String> {
+fn labels(job: &Job<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
         (
             "pvdify.installation".to_owned(),
@@ -86,7 +86,12 @@ pub(super) fn for_build(spec: ContainerSpec, mounts: &Mounts, ground: &Ground, w
 }
 
 /// What all containers of a build have in common: limits, and no power over anything.
-pub(super) fn powerless(job: &Job<'_>, name: &str, cgroup: Option<&Cgroup>) -> ContainerSpec {
+pub(super) fn powerless(
+    job: &Job<'_>,
+    name: &str,
+    namespace: &str,
+    cgroup: Option<&Cgroup>,
+) -> ContainerSpec {
     let (config, limits) = (job.config, &job.config.limits);
     let seconds = u32::try_from(job.time.as_secs()).unwrap_or(u32::MAX);
     ContainerSpec {
@@ -103,8 +108,7 @@ pub(super) fn powerless(job: &Job<'_>, name: &str, cgroup: Option<&Cgroup>) -> C
         // Buildpacks leave processes behind that somebody has to reap.
         init: true,
         ipcns: Some(Namespace::private()),
-        netns: Some(Namespace::bridge()),
-        networks: BTreeMap::from([(name.to_owned(), NetworkAttachment::default())]),
+        netns: Some(Namespace::path(namespace)),
         r_limits: vec![
             Rlimit::new("nofile", limits.nofile),
             Rlimit::new("nproc", limits.nproc),
@@ -197,9 +201,10 @@ mod tests {
         buildpacks::turns::{Held, Turns},
         export::{Owner, RunImage},
         podman::Libpod,
+        sandbox::Sandboxes,
     };
     use pvdify_types::{AppName, BuildId};
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     #[tokio::test]
     async fn the_container_has_no_way_to_root_and_writes_to_its_own_folders_alone() {
@@ -241,7 +246,10 @@ mod tests {
             path: dir.path().join("build"),
             work_dir: dir.path().to_owned(),
         };
-        let held = Held::new(folder, Turns::default().wait(&app).await);
+        let working = crate::rest::Work::default().begin().await;
+        let held = Held::new(folder, Turns::default().wait(&app).await, working);
+        let config = Arc::new(config);
+        let sandboxes = Sandboxes::new(Libpod::new(PathBuf::new()), Arc::clone(&config));
         for ground in [ground(10001, false), ground(1001, true)] {
             let job = Job {
                 podman: &Libpod::new(PathBuf::new()),
@@ -251,6 +259,7 @@ mod tests {
                 time: Duration::from_secs(1),
                 writable: Vec::new(),
                 disk_bytes: 0,
+                sandboxes: &sandboxes,
                 held: &held,
                 image: &ground.image,
                 owner: ground.owner,
@@ -260,7 +269,12 @@ mod tests {
                 image: Some("extended".to_owned()),
                 time: Duration::from_secs(1),
             };
-            let spec = for_build(powerless(&job, "name", None), &mounts, &ground, &work);
+            let spec = for_build(
+                powerless(&job, "name", "/run/netns/n", None),
+                &mounts,
+                &ground,
+                &work,
+            );
             assert_eq!(
                 (spec.image.as_str(), spec.command.as_deref()),
                 ("extended", Some(&["resume".to_owned()][..]))
@@ -280,7 +294,8 @@ mod tests {
             assert!(spec.no_new_privileges && spec.cap_add.is_empty());
             assert_eq!(spec.user, Some(format!("{0}:{0}", ground.owner.uid)));
             let text = serde_json::to_string(&spec).unwrap();
-            assert_eq!(spec.networks.keys().collect::<Vec<_>>(), ["name"]);
+            assert_eq!(spec.netns, Some(Namespace::path("/run/netns/n")));
+            assert!(spec.networks.is_empty());
             assert!(
                 !text.contains("secret") && !text.contains("podman.sock"),
                 "{text}"

@@ -127,6 +127,7 @@ impl Fetcher<'_> {
             time: TIME,
             writable: vec![folder.to_owned()],
             disk_bytes: MAX_BYTES,
+            sandboxes: &self.builder.sandboxes,
             held: self.held,
             image: &config.build_image,
             owner: owned::CNB,

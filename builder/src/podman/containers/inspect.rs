@@ -38,6 +38,8 @@ pub struct Container {
     pub log_path: String,
     /// Where its published ports are.
     pub ports: Vec<HostPort>,
+    /// The file of its own network namespace; empty when it has none.
+    pub network_namespace: String,
 }
 
 /// How a container is.
@@ -109,6 +111,8 @@ struct LogConfig {
 struct NetworkSettings {
     #[serde(default, deserialize_with = "or_default")]
     ports: BTreeMap<String, Option<Vec<HostPort>>>,
+    #[serde(default)]
+    sandbox_key: String,
 }
 
 impl From<Inspected> for Container {
@@ -119,6 +123,7 @@ impl From<Inspected> for Container {
             restarts: inspected.restart_count.unwrap_or(0),
             labels: inspected.config.labels,
             log_path: inspected.host_config.log_config.path,
+            network_namespace: inspected.network_settings.sandbox_key,
             ports: inspected
                 .network_settings
                 .ports

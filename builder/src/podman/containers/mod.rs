@@ -47,6 +47,14 @@ impl Libpod {
         Ok(parse::<Created>(&created)?.id)
     }
 
+    /// Makes all that it needs to run, its namespaces and mounts among them, and does not start it.
+    ///
+    /// # Errors
+    /// As [`Libpod::get`].
+    pub async fn prepare_container(&self, container: &str) -> Result<(), PodmanError> {
+        self.post_empty(&path(container, "/init")).await.map(|_| ())
+    }
+
     /// Starts it; that it runs already is no error.
     ///
     /// # Errors

@@ -154,6 +154,9 @@ impl Mount {
 pub struct Namespace {
     /// As in `private`.
     pub nsmode: String,
+    /// Its file, where it is one that is there already.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub value: String,
 }
 
 impl Namespace {
@@ -175,9 +178,19 @@ impl Namespace {
         Self::named("none")
     }
 
+    /// One that is there already, by its file.
+    #[must_use]
+    pub fn path(file: impl Into<String>) -> Self {
+        Self {
+            value: file.into(),
+            ..Self::named("path")
+        }
+    }
+
     fn named(mode: &str) -> Self {
         Self {
             nsmode: mode.to_owned(),
+            value: String::new(),
         }
     }
 }
