@@ -39,6 +39,7 @@ mod sweep;
 pub mod trust;
 
 pub use address::Resolver;
+pub use buildpacks::packed::Packed;
 pub use config::{Config, Limits};
 pub use error::BuildError;
 pub use rest::Rest;
@@ -47,6 +48,7 @@ pub use sweep::Swept;
 use buildpacks::{
     bundle::Bundle,
     folders,
+    packed::LeftAlone,
     turns::{Held, Turns},
 };
 use choose::Way;
@@ -131,6 +133,7 @@ pub struct Builder {
     publishing: Arc<tokio::sync::Mutex<()>>,
     turns: Turns,
     sandboxes: Sandboxes,
+    left_alone: LeftAlone,
 }
 
 impl Builder {
@@ -149,6 +152,7 @@ impl Builder {
             resolver: address::system(),
             publishing: Arc::default(),
             turns: Turns::default(),
+            left_alone: LeftAlone::default(),
         }
     }
 
@@ -294,8 +298,7 @@ impl Builder {
     fn disk(&self) -> Result<(u64, u64), BuildError> {
         let config = &self.config;
         std::fs::create_dir_all(&config.work_dir).map_err(BuildError::disk)?;
-        let disk = rustix::fs::statvfs(&config.work_dir).map_err(|error| BuildError::disk(error.into()))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free = folders::free(&config.work_dir).map_err(BuildError::disk)?;
         Ok((free, config.limits.free_bytes))
     }
 

@@ -1,15 +1,21 @@
 //! Where a build's files are on the host.
 //!
-//! Below `work_dir/_cnb/apps/APP` (no build is called `_cnb`) is what stays of an app from one build to the next,
-//! below the build's own folder what goes with it. The folders that a build writes to belong to its user; all above them belong to root and are
-//! closed to others, so that nobody on the host reads a source or plants a link.
+//! Below `work_dir/_cnb/apps/APP` (no build is called `_cnb`) is what stays of an app from one build to the next: its
+//! layers, as folders or packed (`packed`), and what is known of them. Below the build's own folder is what goes with it.
+//! The folders that a build writes to belong to its user; all above them belong to root and are closed to others, so
+//! that nobody on the host reads a source or plants a link.
 
-use super::{container::Mounts, owned};
+use super::{
+    container::Mounts,
+    owned,
+    packed::{Found, PACKED, remove_file},
+};
 use crate::{
     BuildError,
     export::{
         Owner,
         beneath::{Beneath, unused_name},
+        human,
     },
 };
 use pvdify_types::{AppName, Digest};
@@ -17,17 +23,58 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// What became of an app's layers before a build.
+#[derive(Debug)]
+pub(crate) enum Stood {
+    /// They are where they were, if there were any.
+    AsBefore,
+    Unpacked {
+        bytes: u64,
+        took: Duration,
+    },
+    /// They went: they were of another ground.
+    OnAnother,
+    /// They went: there was no way to unpack them.
+    Lost(io::Error),
+}
+
+impl Stood {
+    /// The line for the build log.
+    pub(crate) fn line(&self) -> Option<String> {
+        match self {
+            Self::AsBefore => None,
+            Self::Unpacked { bytes, took } => Some(format!(
+                "       Unpacked layers of the last build ({} in {:.1}s)",
+                human(*bytes),
+                took.as_secs_f64()
+            )),
+            Self::OnAnother => {
+                Some("       Starting with fresh layers: those of before are of another builder".to_owned())
+            }
+            Self::Lost(_) => {
+                Some("       Starting with fresh layers: those of before could not be unpacked".to_owned())
+            }
+        }
+    }
+}
 
 /// What stays of an app.
 #[derive(Clone, Debug)]
 pub(crate) struct AppFolder(PathBuf);
 
 impl AppFolder {
+    /// The folder of an app, which need not be there.
+    pub(crate) fn of(work_dir: &Path, app: &AppName) -> Self {
+        Self(work_dir.join("_cnb/apps").join(app.as_str()))
+    }
+
     /// The folder of an app, made unless it is there.
     pub(crate) fn open(work_dir: &Path, app: &AppName) -> Result<Self, BuildError> {
         let apps = work_dir.join("_cnb/apps");
-        let folder = Self(apps.join(app.as_str()));
+        let folder = Self::of(work_dir, app);
         let make = || {
             fs::create_dir_all(&folder.0)?;
             fs::set_permissions(&apps, fs::Permissions::from_mode(0o700))
@@ -38,7 +85,7 @@ impl AppFolder {
 
     /// Removes all that stays of an app.
     pub(crate) fn remove(work_dir: &Path, app: &AppName) -> io::Result<()> {
-        put_away(work_dir, &work_dir.join("_cnb/apps").join(app.as_str()))?.remove()
+        put_away(work_dir, Self::of(work_dir, app).folder())?.remove()
     }
 
     /// The apps of which something stays.
@@ -61,17 +108,19 @@ impl AppFolder {
     }
 
     /// The folder of the layers, for a build that runs as `owner` on this ground: the layers of a build on another
-    /// one go first, with all that is known of them. Says whether they did.
-    pub(crate) fn stand_on(&self, work_dir: &Path, ground: &str, owner: Owner) -> io::Result<bool> {
-        let is_other = self.ground() != ground;
-        let is_fresh = is_other && self.layers().exists();
-        if is_other {
+    /// one go first, with all that is known of them, and packed ones are unpacked. Says what became of them.
+    pub(crate) fn stand_on(&self, work_dir: &Path, ground: &str, owner: Owner) -> io::Result<Stood> {
+        let stood = if self.ground() == ground {
+            match self.unpack(work_dir)? {
+                Found::Folders => Stood::AsBefore,
+                Found::Unpacked { bytes, took } => Stood::Unpacked { bytes, took },
+                Found::Lost(error) => Stood::Lost(error),
+            }
+        } else {
+            let had_layers = self.layers().exists() || self.0.join(PACKED).exists();
             // The note last: what is broken off before begins anew.
-            for name in ["image", "known.json"] {
-                match fs::remove_file(self.0.join(name)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+            for name in ["image", "known.json", PACKED] {
+                remove_file(&self.0.join(name))?;
             }
             put_away(work_dir, &self.layers())?.remove()?;
             if ground.is_empty() {
@@ -80,9 +129,14 @@ impl AppFolder {
             let new = self.0.join("ground.new");
             fs::write(&new, ground)?;
             fs::rename(new, self.0.join("ground"))?;
-        }
+            if had_layers {
+                Stood::OnAnother
+            } else {
+                Stood::AsBefore
+            }
+        };
         owned::folder(&self.layers(), owner)?;
-        Ok(is_fresh)
+        Ok(stood)
     }
 
     /// The layers, as the last build left them.
@@ -165,17 +219,23 @@ pub(crate) fn prepare(mounts: &Mounts, owner: Owner) -> io::Result<()> {
     fs::create_dir_all(&mounts.downloads_shared)
 }
 
+/// The bytes that are free on a folder's disk.
+pub(crate) fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// The cache that all apps share.
 pub(crate) fn downloads(work_dir: &Path) -> PathBuf {
     work_dir.join("_cnb/downloads")
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::buildpacks) mod tests {
     use super::*;
 
     /// A chain of folders whose path no call takes as a whole.
-    pub(in super::super) fn deep(folder: &Path) {
+    pub(in crate::buildpacks) fn deep(folder: &Path) {
         fs::create_dir_all(folder).unwrap();
         let mut at =
             rustix::fs::open(folder, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
@@ -208,7 +268,10 @@ pub(super) mod tests {
     fn on_another_ground_an_apps_layers_start_anew() {
         let dir = tempfile::tempdir().unwrap();
         let folder = AppFolder::open(dir.path(), &"demo".parse().unwrap()).unwrap();
-        let stand_on = |ground: &str| folder.stand_on(dir.path(), ground, owned::CNB).unwrap();
+        let stand_on = |ground: &str| {
+            let stood = folder.stand_on(dir.path(), ground, owned::CNB).unwrap();
+            matches!(stood, Stood::OnAnother)
+        };
         let leave = || {
             fs::create_dir_all(folder.layers().join("a_b/layer")).unwrap();
             fs::write(folder.folder().join("known.json"), "{}").unwrap();

@@ -11,7 +11,7 @@
 //!                                          |
 //!                                       extend      what image extensions want of the images; then a container again
 //!                                          |
-//!               watch.rs (disk)  failure.rs (why not)  downloads.rs (what all may share)
+//!               watch.rs (disk)  failure.rs (why not)  downloads.rs (what all may share)  packed (layers at rest)
 //!                                          |
 //!                                    crate::export                 layers, labels, manifest
 //! ```
@@ -31,6 +31,7 @@ pub(crate) mod folders;
 mod given;
 mod ground;
 pub(crate) mod owned;
+pub(crate) mod packed;
 mod platform;
 mod selection;
 mod take_out;
@@ -51,7 +52,7 @@ use bundle::Bundle;
 use container::{Mounts, Run, Work};
 use extend::{Extender, Images};
 use fetch::Fetcher;
-use folders::AppFolder;
+use folders::{AppFolder, Stood};
 use given::{Given, built_files, files_toml};
 use ground::Ground;
 use owned::write_new;
@@ -93,12 +94,9 @@ impl Builder {
             Some(whole) => whole.ground.clone(),
             None => self.own_ground(&bundle).await?,
         };
-        if self.stand_on(&app, &ground).await? {
-            say(
-                output,
-                "       Starting with fresh layers: those of before are of another builder",
-            )
-            .await;
+        let stood = self.stand_on(&app, &ground).await?;
+        if let Some(line) = stood.line() {
+            say(output, &line).await;
         }
         self.keep_whole(request.app, whole.as_ref()).await?;
         let mut known = Known::read(app.folder());
@@ -277,13 +275,17 @@ impl Builder {
             .map_err(BuildError::disk)
     }
 
-    async fn stand_on(&self, app: &AppFolder, ground: &Ground) -> Result<bool, BuildError> {
-        let (work_dir, app) = (self.config.work_dir.clone(), app.clone());
+    async fn stand_on(&self, app: &AppFolder, ground: &Ground) -> Result<Stood, BuildError> {
+        let (work_dir, folder) = (self.config.work_dir.clone(), app.clone());
         let (note, owner) = (ground.note.clone(), ground.owner);
-        tokio::task::spawn_blocking(move || app.stand_on(&work_dir, &note, owner))
+        let stood = tokio::task::spawn_blocking(move || folder.stand_on(&work_dir, &note, owner))
             .await
             .map_err(BuildError::unavailable)?
-            .map_err(BuildError::disk)
+            .map_err(BuildError::disk)?;
+        if let Stood::Lost(error) = &stood {
+            tracing::warn!(%error, folder = %app.folder().display(), "an app's packed layers are lost");
+        }
+        Ok(stood)
     }
 
     /// The apps of which something is kept for their next build.

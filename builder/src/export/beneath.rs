@@ -16,7 +16,7 @@ use std::{
     fs::File,
     io::{self, Read},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
@@ -145,6 +145,12 @@ impl Beneath {
             gone(fs::unlinkat(&aside.0, &*folder, AtFlags::REMOVEDIR))?;
         }
         Ok(())
+    }
+}
+
+impl AsFd for Beneath {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

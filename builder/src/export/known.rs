@@ -7,11 +7,14 @@
 //! - `known.json` lies outside of what a build sees, and is replaced as a whole or not at all.
 //! - It is marked as under way before a build begins, and no more once its image is stored. After a build that
 //!   ended otherwise every folder is compared with its fingerprint, and one that differs is removed.
+//! - Folders that are laid out anew (`buildpacks/packed`) are taken over only as what was known, and compared by the next
+//!   build all the same.
 //! - A file that is missing, damaged or of another version knows nothing: the next build starts anew.
 
 use super::{
     beneath::Beneath,
-    walk::{self, Budget, Mark},
+    parallel::in_parallel,
+    walk::{self, Budget, Mark, Tree},
 };
 use pvdify_cnb::layer::{LayerToml, LayerTypes};
 use pvdify_types::Digest;
@@ -132,6 +135,55 @@ impl Known {
         if !was_under_way {
             self.write()?;
         }
+        self.drop_unvouched(layers, was_under_way)
+    }
+
+    /// Whether these are the layers that the last build left, file by file, and that build made an image. What the
+    /// next build would remove first is removed now.
+    pub(crate) fn are_as_left(&self, layers: &Path) -> io::Result<bool> {
+        if self.is_under_way() {
+            return Ok(false);
+        }
+        self.drop_unvouched(layers, false)?;
+        let root = Beneath::open(layers)?;
+        let is_same = |(key, mark): &(&String, &Mark)| {
+            let tree = tree_of(&root, key);
+            tree.is_some_and(|tree| tree.fingerprint == **mark)
+        };
+        Ok(in_parallel(&self.folders(), is_same).into_iter().all(|same| same))
+    }
+
+    /// Takes over layers that are the same files by content and metadata, but others on the disk. A build is under
+    /// way from then on: who kills it, or ends the power, leaves folders that are compared.
+    pub(crate) fn renew(&mut self, layers: &Path) -> io::Result<()> {
+        let root = Beneath::open(layers)?;
+        let look = |(key, _): &(&String, &Mark)| {
+            let tree = tree_of(&root, key);
+            (
+                (*key).clone(),
+                tree.map(|tree| (walk::shape(&tree.entries), tree.fingerprint)),
+            )
+        };
+        let looked = in_parallel(&self.folders(), look);
+        for (key, now) in looked {
+            if let Some(layer) = self.content.layers.get_mut(&key) {
+                let as_before = now.filter(|(shape, _)| layer.shape.as_ref().is_none_or(|was| was == shape));
+                layer.fingerprint = as_before.map(|(_, fingerprint)| fingerprint);
+            }
+        }
+        self.content.under_way = true;
+        self.write()
+    }
+
+    /// Layers that are folders, with their fingerprints.
+    fn folders(&self) -> Vec<(&String, &Mark)> {
+        let layers = self.content.layers.iter();
+        layers
+            .filter_map(|(key, layer)| Some((key, layer.fingerprint.as_ref()?)))
+            .collect()
+    }
+
+    fn drop_unvouched(&self, layers: &Path, compare: bool) -> io::Result<Vec<String>> {
         let aside = self.folder.join("aside");
         fs::create_dir_all(&aside)?;
         let aside = Beneath::open(&aside)?;
@@ -145,7 +197,7 @@ impl Known {
             if root.has_folder(&name) {
                 if name != "config" && name != "sbom" {
                     let buildpack = root.folder(Path::new(&name))?;
-                    self.clean_buildpack(&name, &buildpack, &aside, was_under_way, &mut removed)?;
+                    self.clean_buildpack(&name, &buildpack, &aside, compare, &mut removed)?;
                 }
             } else if !is_file(&root, &name) {
                 root.remove(&name, &aside)?;
@@ -197,9 +249,13 @@ impl Known {
 
 /// The fingerprint of a folder; none of one that can't be read or is too large.
 pub(crate) fn fingerprint_of(folder: &Beneath, name: &OsStr) -> Option<Mark> {
-    let root = folder.folder(Path::new(name)).ok()?;
+    tree_of(folder, name).map(|tree| tree.fingerprint)
+}
+
+fn tree_of(folder: &Beneath, path: impl AsRef<Path>) -> Option<Tree> {
+    let root = folder.folder(path.as_ref()).ok()?;
     let budget = Budget::new(MAX_FILES, u64::MAX);
-    walk::walk(root, &budget).ok().map(|tree| tree.fingerprint)
+    walk::walk(root, &budget).ok()
 }
 
 fn says_cache_only(folder: &Beneath, name: &OsStr) -> bool {

@@ -41,6 +41,7 @@ pub use report::{How, LayerReport, Report};
 pub use stored::{Descriptor, Layer, StoredImage};
 
 pub(crate) use read::to_toml;
+pub(crate) use report::human;
 pub(crate) use stored::MANIFEST_TYPE;
 
 use crate::{BuildError, analyze::Previous};
