@@ -22,6 +22,8 @@
 //!   known which of Podman's images it is, and Podman's storage is left alone.
 //!
 //! Other installations and people use the same Podman; what is taken from it is decided in [`plan`].
+//!
+//! After that, while builds go on, each round packs what apps at rest keep for their next build, which removes nothing.
 
 mod plan;
 mod report;
@@ -59,6 +61,10 @@ const HOLD: Duration = Duration::from_secs(10);
 const UPLOAD_AGE: Duration = Duration::from_secs(3600);
 /// Layers that only the build cache holds, from when they were made.
 const CACHE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// An app that was not built for so long is at rest.
+const AT_REST: Duration = Duration::from_secs(3600);
+/// How long a round packs what apps at rest keep.
+const PACKING: Duration = Duration::from_secs(600);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -137,6 +143,7 @@ impl Garbage {
         }
         drop(rest);
         removed.log();
+        report::packed(self.builder.pack_idle(AT_REST, PACKING).await);
     }
 
     async fn kept(&self) -> Result<Kept, Failure> {

@@ -1,5 +1,7 @@
-//! What a round says in the log: one line of what was removed, and each failure once until it changes.
+//! What a round says in the log: one line of what was removed, one of what was packed, and each failure once until it
+//! changes.
 
+use pvdify_builder::Packed;
 use std::{collections::BTreeMap, fmt::Display};
 
 /// What one round removed.
@@ -37,6 +39,14 @@ impl Removed {
                 "removed what no release needs"
             );
         }
+    }
+}
+
+/// One line, or none when there was nothing.
+pub(super) fn packed(packed: Packed) {
+    if packed.apps > 0 {
+        let Packed { apps, before, after } = packed;
+        tracing::info!(apps, before, after, "packed the layers of apps at rest");
     }
 }
 
