@@ -6,6 +6,7 @@ use pvdify_types::{AppName, BuildId, BuildpackName};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 use tokio::sync::mpsc;
 
@@ -58,6 +59,12 @@ impl<'a> Ours<'a> {
         let output = reading.await.expect("the output is read");
         assert!(built.is_ok(), "{built:?}\n{output}");
         (output, ended)
+    }
+
+    /// As long after a build as it takes for the app to be at rest.
+    pub(super) async fn rest(&self) {
+        let packed = self.world.builder.pack_idle(Duration::ZERO, Duration::MAX).await;
+        assert_eq!(packed.apps, 1, "the layers are packed");
     }
 
     /// What stays of the app for its next build.
