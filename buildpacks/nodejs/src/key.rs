@@ -1,6 +1,6 @@
 //! The key of installed dependencies: all that an install's result depends on. Equal keys, equal trees.
 
-use crate::{manager::yaml_value, package_json::PackageJson, project::Project};
+use crate::{manager::yaml_value, package_json::PackageJson, project::Project, workspace::Member};
 use buildpack_support::{Result, files};
 use libcnb::Env;
 use std::{
@@ -61,12 +61,6 @@ pub(crate) fn of(project: &Project) -> Result<String> {
     }
     parts.extend(variables(&project.env).into_iter().map(String::into_bytes));
     Ok(files::fingerprint(parts))
-}
-
-/// A package of a workspace.
-pub(crate) struct Member {
-    path: PathBuf,
-    pub(crate) json: PackageJson,
 }
 
 /// The packages of a workspace, without the root. All package.json files of the tree: one that is no member

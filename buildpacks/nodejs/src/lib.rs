@@ -19,6 +19,7 @@ mod start;
 mod steps;
 mod toolchain;
 mod tree;
+mod workspace;
 
 use crate::{
     manager::Kind,
@@ -38,7 +39,7 @@ use libcnb::{
     build::{BuildContext, BuildResult, BuildResultBuilder},
     data::{
         build_plan::BuildPlanBuilder,
-        launch::{LaunchBuilder, Process},
+        launch::{LaunchBuilder, Process, WorkingDirectory},
         layer_name, process_type,
     },
     detect::{DetectContext, DetectResult, DetectResultBuilder},
@@ -130,6 +131,7 @@ fn set_up(context: &BuildContext<NodejsBuildpack>) -> Result<Project> {
     let mut project = Project {
         app,
         package_json,
+        member: None,
         procfile,
         manager,
         manager_version,
@@ -144,6 +146,9 @@ fn set_up(context: &BuildContext<NodejsBuildpack>) -> Result<Project> {
         .iter()
         .any(|entry| entry.name == FRONT_END);
     project.launch = !is_front_end && runs_in_the_image(&project);
+    if project.launch {
+        project.member = workspace::choose(&project)?;
+    }
     warn_of_no_lockfile(&project);
 
     let step = output::step("Installing tools");
@@ -245,14 +250,26 @@ fn web_process(project: &Project, is_pnp: bool) -> Result<Option<Process>> {
     }
     let Some(web) = start::web(project, is_pnp) else {
         if project.procfile.entries.is_empty() {
-            output::warning(start::nothing(&project.package_json));
+            output::warning(start::nothing(project));
         }
         return Ok(None);
     };
-    start::check(project, &web)?;
-    output::step(format!("Web process: {} ({})", web.command.join(" "), web.why)).quiet();
+    start::check(&project.started(), &web)?;
+    let place = web
+        .folder
+        .as_ref()
+        .map_or_else(String::new, |folder| format!(", in {}", folder.display()));
+    output::step(format!(
+        "Web process: {} ({}{place})",
+        web.command.join(" "),
+        web.why
+    ))
+    .quiet();
     Ok(Some(Process {
         default: true,
+        working_directory: web
+            .folder
+            .map_or(WorkingDirectory::App, WorkingDirectory::Directory),
         ..direct(process_type!("web"), web.command)
     }))
 }

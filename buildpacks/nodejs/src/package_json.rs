@@ -40,6 +40,11 @@ impl PackageJson {
         }
     }
 
+    /// `name`.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.text(&["name"])
+    }
+
     /// `scripts.NAME`.
     pub(crate) fn script(&self, name: &str) -> Option<&str> {
         self.text(&["scripts", name])
@@ -100,6 +105,19 @@ impl PackageJson {
             Some(Value::Array(list)) => !list.is_empty(),
             _ => false,
         }
+    }
+
+    /// The patterns of the packages' folders.
+    pub(crate) fn workspaces(&self) -> Vec<String> {
+        let list = match self.root.get("workspaces") {
+            Some(Value::Object(map)) => map.get("packages").and_then(Value::as_array),
+            Some(Value::Array(list)) => Some(list),
+            _ => None,
+        };
+        list.into_iter()
+            .flatten()
+            .filter_map(|pattern| Some(pattern.as_str()?.to_owned()))
+            .collect()
     }
 
     /// Scripts that an install runs for the app itself, in their order.

@@ -3,16 +3,19 @@
 use crate::{
     manager::{Kind, Manager},
     package_json::PackageJson,
+    workspace::Member,
 };
 use buildpack_support::{Command, procfile::Procfile};
 use libcnb::Env;
 use std::path::PathBuf;
 
 /// The app, with its tools chosen and installed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Project {
     pub(crate) app: PathBuf,
     pub(crate) package_json: PackageJson,
+    /// The package of the workspace that is started in the root's place.
+    pub(crate) member: Option<Member>,
     pub(crate) procfile: Procfile,
     pub(crate) manager: Manager,
     /// The exact version of the package manager.
@@ -35,6 +38,16 @@ impl Project {
             .dir(&self.app)
     }
 
+    /// What is started: a package of the workspace, seen as an app of its own, or the app itself.
+    pub(crate) fn started(&self) -> Self {
+        let mut started = self.clone();
+        if let Some(member) = started.member.take() {
+            started.app = self.app.join(&member.path);
+            started.package_json = member.json;
+        }
+        started
+    }
+
     /// The first number of the package manager's version.
     pub(crate) fn manager_major(&self) -> u64 {
         major(&self.manager_version)
@@ -53,6 +66,11 @@ impl Project {
         };
         self.procfile.entries.iter().any(|entry| names(&entry.command))
             || self.package_json.script("start").is_some_and(names)
+            || self
+                .member
+                .as_ref()
+                .and_then(|member| member.json.script("start"))
+                .is_some_and(names)
     }
 
     /// Whether the app is made of several packages.
@@ -78,6 +96,7 @@ impl Project {
         Self {
             app: app.to_owned(),
             package_json: PackageJson::of(app).unwrap().unwrap_or_default(),
+            member: None,
             procfile: Procfile::of(app).unwrap().unwrap_or_default(),
             manager: Manager {
                 kind,

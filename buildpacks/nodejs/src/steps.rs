@@ -24,6 +24,7 @@ fn run(project: &Project, name: &str) -> Result<()> {
 pub(crate) fn has_scripts(project: &Project) -> Result<bool> {
     let is_own = |name: &str| project.package_json.script(name).is_some();
     Ok(build_script(project).is_some()
+        || members_build(project).is_some()
         || is_own("heroku-cleanup")
         || !project.package_json.lifecycle().is_empty()
         || key::members(project)?.iter().any(|member| !member.json.lifecycle().is_empty())
@@ -38,6 +39,13 @@ fn build_script(project: &Project) -> Option<&'static str> {
     ["heroku-postbuild", "build"]
         .into_iter()
         .find(|name| project.package_json.script(name).is_some())
+}
+
+// The package that is started builds itself where the root does not build all.
+fn members_build(project: &Project) -> Option<Project> {
+    let started = project.started();
+    (project.member.is_some() && build_script(project).is_none() && build_script(&started).is_some())
+        .then_some(started)
 }
 
 /// `heroku-prebuild`.
@@ -58,6 +66,8 @@ pub(crate) fn lifecycle(project: &Project) -> Result<()> {
 
 /// `heroku-postbuild`, or `build`.
 pub(crate) fn build(project: &Project) -> Result<()> {
+    let member = members_build(project);
+    let project = member.as_ref().unwrap_or(project);
     match build_script(project) {
         Some(name) => run(project, name),
         None => Ok(()),

@@ -2,6 +2,7 @@
 
 use crate::project::Project;
 use buildpack_support::{files, process::plain_words};
+use std::path::Path;
 
 // A script without a package manager before it; none if it must be read by a full shell in npm's manner.
 pub(super) fn script_command(script: &str) -> Option<Vec<String>> {
@@ -47,6 +48,26 @@ fn shell_command(script: &str) -> Option<String> {
     } else {
         format!("{before} && {exec} {last}")
     })
+}
+
+/// A command for a workspace's package, whose programs may lie in its own `node_modules` only.
+pub(super) fn in_folder(mut command: Vec<String>, folder: &Path) -> Vec<String> {
+    let programs = folder.join("node_modules/.bin");
+    if let ["bash", "-c", text] = command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        let text = format!("PATH={}:$PATH && {text}", quoted(&programs));
+        return vec!["bash".to_owned(), "-c".to_owned(), text];
+    }
+    if let Some(program) = command.first_mut() {
+        let own = programs.join(&*program);
+        if own.exists() {
+            *program = own.display().to_string();
+        }
+    }
+    command
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 // Node.js learns of Plug'n'Play by its own options, so that Yarn need not run beside the app.

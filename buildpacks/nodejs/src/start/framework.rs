@@ -1,6 +1,6 @@
 //! What the builds of frameworks make, and what starts it: apps of theirs often have no script `start`.
 
-use crate::project::Project;
+use crate::{package_json::PackageJson, project::Project};
 use buildpack_support::files;
 
 /// A framework: the package that the app depends on, what its build makes, and what starts that.
@@ -63,6 +63,24 @@ pub(super) fn framework(project: &Project) -> Option<(&'static [&'static str], &
         .map(|(file, command)| (command, file))
 }
 
+/// Whether the package's script `build` is a framework's whose build is a server.
+pub(super) fn builds_server(json: &PackageJson) -> bool {
+    let tools = [
+        "next",
+        "nuxt",
+        "nuxi",
+        "vite",
+        "astro",
+        "remix",
+        "react-router",
+        "nest",
+    ];
+    FRAMEWORKS.iter().any(|(package, _, _)| json.depends_on(package))
+        && json
+            .script("build")
+            .is_some_and(|script| script.split_whitespace().any(|word| tools.contains(&word)))
+}
+
 fn is_of_tanstack(project: &Project) -> bool {
     ["@tanstack/react-start", "@tanstack/solid-start"]
         .iter()
@@ -71,7 +89,9 @@ fn is_of_tanstack(project: &Project) -> bool {
 
 /// Whether the app is started by the server that is added to its handler.
 pub(crate) fn is_handler(project: &Project) -> bool {
-    super::web(project, false).is_some_and(|web| web.command.first().is_some_and(|program| program == "srvx"))
+    let project = &project.started();
+    super::of_package(project, false)
+        .is_some_and(|web| web.command.first().is_some_and(|program| program == "srvx"))
         && framework(project).is_some_and(|(_, file)| file == HANDLER)
 }
 
@@ -86,6 +106,12 @@ pub(super) fn is_dev_server(script: &str) -> bool {
                 "dev" | "develop" | "start",
                 ..
             ]
+            | [
+                "react-scripts" | "react-app-rewired" | "craco" | "expo",
+                "start",
+                ..
+            ]
+            | ["ng" | "vue-cli-service" | "webpack", "serve", ..]
     ) && !matches!(words.as_slice(), ["next", "start", ..])
 }
 
@@ -99,6 +125,8 @@ mod tests {
             ("vite", true),
             ("next dev -p 80", true),
             ("nest start", true),
+            ("react-scripts start", true),
+            ("ng serve --open", true),
             ("next start", false),
             ("node .", false),
         ] {

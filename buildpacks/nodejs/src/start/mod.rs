@@ -13,13 +13,15 @@ use buildpack_support::{Failure, Result, files};
 use command::{pnp_command, script_command};
 pub(crate) use framework::{HANDLER, is_handler};
 use framework::{framework, is_dev_server};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Web {
     pub(crate) command: Vec<String>,
     pub(crate) why: String,
+    /// The folder of a workspace's package.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// The default web process; `is_pnp`: packages are found through `.pnp.cjs`.
@@ -27,6 +29,28 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
     if project.procfile.command("web").is_some() {
         return None;
     }
+    let Some(member) = &project.member else {
+        return of_package(project, is_pnp);
+    };
+    let started = project.started();
+    let mut web = of_package(&started, false)?;
+    // The root's `.pnp.cjs` is for the package manager to find.
+    if is_pnp && started.package_json.script("start").is_some() {
+        web.command = by_manager(&started);
+    } else {
+        web.command = command::in_folder(web.command, &started.app);
+    }
+    web.folder = Some(member.path.clone());
+    Some(web)
+}
+
+fn by_manager(project: &Project) -> Vec<String> {
+    [project.manager.kind.program(), "run", "start"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn of_package(project: &Project, is_pnp: bool) -> Option<Web> {
     let built = framework(project);
     let script = project
         .package_json
@@ -43,11 +67,10 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
         } else {
             script_command(script)
         };
-        let program = project.manager.kind.program().to_owned();
-        let command = command.unwrap_or_else(|| vec![program, "run".to_owned(), "start".to_owned()]);
         return Some(Web {
-            command,
+            command: command.unwrap_or_else(|| by_manager(project)),
             why: "the script `start`".to_owned(),
+            folder: None,
         });
     }
     if let Some((command, file)) = built {
@@ -55,6 +78,7 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
         return Some(Web {
             command,
             why: format!("{file} was built"),
+            folder: None,
         });
     }
     let program = if project.manager.kind == crate::manager::Kind::Bun {
@@ -70,14 +94,35 @@ pub(crate) fn web(project: &Project, is_pnp: bool) -> Option<Web> {
     Some(Web {
         command,
         why: format!("{entry} is there"),
+        folder: None,
     })
 }
 
+/// Whether a workspace's root has something to start, or may have it once it is built.
+pub(crate) fn is_root_the_app(project: &Project) -> bool {
+    let json = &project.package_json;
+    json.script("start").is_some() || entry(project).is_some() || framework::builds_server(json)
+}
+
+/// Whether a workspace's package can be started, once it is built.
+pub(crate) fn can_serve(json: &PackageJson) -> bool {
+    framework::builds_server(json) || json.script("start").is_some_and(|script| !is_dev_server(script))
+}
+
 /// What to tell when there is no web process.
-pub(crate) fn nothing(package_json: &PackageJson) -> &'static str {
-    if package_json.depends_on("@sveltejs/adapter-auto") {
+pub(crate) fn nothing(project: &Project) -> &'static str {
+    if project
+        .started()
+        .package_json
+        .depends_on("@sveltejs/adapter-auto")
+    {
         return "Nothing says how to start the app: this version of SvelteKit's adapter-auto makes no server.\n\
                 Run `npm install --save-dev @sveltejs/adapter-node`, import that in svelte.config.js, commit and push.";
+    }
+    if project.is_workspace() {
+        return "Nothing says how to start the app: neither the root's package.json nor one of the workspace's packages has\n\
+                a script `start`, and there is no Procfile. Add \"start\": \"cd FOLDER && node FILE\" to the root's scripts; for\n\
+                pages that a front end's build makes, push its folder alone.";
     }
     "Nothing says how to start the app: package.json has no script `start`, there is no server.js,\n\
      and no Procfile. Add \"start\": \"node FILE\" to the scripts in package.json."
@@ -180,13 +225,21 @@ mod tests {
 
     #[test]
     fn a_sveltekit_app_without_a_server_is_told_of_the_adapter() {
-        let package_json =
-            PackageJson::parse(r#"{"devDependencies":{"@sveltejs/adapter-auto":"^4.0.0"}}"#).unwrap();
-        insta::assert_snapshot!(nothing(&package_json), @r"
+        let of = |text: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            files::write(&dir.path().join("package.json"), text).unwrap();
+            nothing(&Project::of(dir.path(), crate::manager::Kind::Npm))
+        };
+        insta::assert_snapshot!(of(r#"{"devDependencies":{"@sveltejs/adapter-auto":"^4.0.0"}}"#), @r"
         Nothing says how to start the app: this version of SvelteKit's adapter-auto makes no server.
         Run `npm install --save-dev @sveltejs/adapter-node`, import that in svelte.config.js, commit and push.
         ");
-        insta::assert_snapshot!(nothing(&PackageJson::default()), @r#"
+        insta::assert_snapshot!(of(r#"{"workspaces":["a"]}"#), @r#"
+        Nothing says how to start the app: neither the root's package.json nor one of the workspace's packages has
+        a script `start`, and there is no Procfile. Add "start": "cd FOLDER && node FILE" to the root's scripts; for
+        pages that a front end's build makes, push its folder alone.
+        "#);
+        insta::assert_snapshot!(of("{}"), @r#"
         Nothing says how to start the app: package.json has no script `start`, there is no server.js,
         and no Procfile. Add "start": "node FILE" to the scripts in package.json.
         "#);

@@ -106,6 +106,35 @@ fn a_workspaces_packages_are_found_at_run_time() {
 }
 
 #[test]
+fn a_workspace_whose_root_starts_nothing_is_started_by_its_one_server() {
+    let app = with_downloads(crate::app())
+        .file(
+            "package.json",
+            r#"{"name":"root","private":true,"workspaces":["apps/*","packages/*"],"engines":{"node":"24.x"}}"#,
+        )
+        .file(
+            "apps/site/package.json",
+            r#"{"name":"site","version":"1.0.0","dependencies":{"lib":"*"},
+                "scripts":{"build":"echo built > built.txt","start":"MODE=real node server.js"}}"#,
+        )
+        .file(
+            "apps/site/server.js",
+            "const { MODE } = process.env, text = require('fs').readFileSync('built.txt', 'utf8').trim()
+             const server = require('http').createServer((_, r) => r.end(text + ' ' + require('lib') + ' ' + MODE))
+             server.listen(process.env.PORT, () => console.log('port ' + server.address().port))
+             process.on('SIGTERM', () => { console.log('bye'); process.exit(0) })",
+        )
+        .file("packages/lib/package.json", r#"{"name":"lib","version":"1.0.0","main":"index.js"}"#)
+        .file("packages/lib/index.js", "module.exports = 'lib'");
+    let log = app.build().passed().stdout;
+    assert!(log.contains("(the script `start`, in apps/site)"), "{log}");
+    let running = Running::web(&app);
+    assert_eq!(running.get(), "built lib real");
+    // The signal reached the app, not a shell before it.
+    assert_eq!(running.terminate(), "bye\n");
+}
+
+#[test]
 fn a_dev_dependency_that_starts_the_app_stays() {
     let app = sample("npm", r#""build":"true","start":"semver 1.0.0""#);
     let built = app.build().passed();

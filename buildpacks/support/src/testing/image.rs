@@ -17,11 +17,7 @@ impl App {
     /// A process's whole command, if there is that type.
     #[must_use]
     pub fn process(&self, name: &str) -> Option<Vec<String>> {
-        let launch = self.launch();
-        let processes = launch.get("processes")?.as_array()?;
-        let process = processes
-            .iter()
-            .rfind(|process| process["type"].as_str() == Some(name))?;
+        let process = self.process_table(name)?;
         let words = |key: &str| {
             let list = process
                 .get(key)
@@ -32,6 +28,15 @@ impl App {
                 .collect::<Vec<_>>()
         };
         Some([words("command"), words("args")].concat())
+    }
+
+    fn process_table(&self, name: &str) -> Option<toml::Table> {
+        let launch = self.launch();
+        let processes = launch.get("processes")?.as_array()?;
+        let process = processes
+            .iter()
+            .rfind(|process| process["type"].as_str() == Some(name))?;
+        process.as_table().cloned()
     }
 
     /// A layer's folder.
@@ -107,12 +112,15 @@ impl App {
     #[must_use]
     pub fn start(&self, name: &str) -> Command {
         let words = self.process(name).expect("the process type is there");
+        let folder = self
+            .process_table(name)
+            .and_then(|process| Some(process.get("working-dir")?.as_str()?.to_owned()));
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
             .env_clear()
             .envs(&self.launch_env())
-            .current_dir(self.dir());
+            .current_dir(self.dir().join(folder.unwrap_or_default()));
         command
     }
 
