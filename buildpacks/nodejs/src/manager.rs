@@ -166,6 +166,8 @@ fn without_lockfile(package_json: &PackageJson) -> Option<&'static str> {
     let runs_bun = |script: &str| matches!(script.split_whitespace().next(), Some("bun" | "bunx"));
     if package_json.script("start").is_some_and(runs_bun) {
         Some("the script `start` runs it")
+    } else if package_json.script("start").is_none() && package_json.script("dev").is_some_and(runs_bun) {
+        Some("the script `dev` runs it, and nothing else is to start")
     } else if package_json.engine("bun").is_some() && package_json.engine("node").is_none() {
         Some("engines.bun in package.json")
     } else {
@@ -338,6 +340,13 @@ mod tests {
             (
                 vec![("package.json", r#"{"scripts":{"start":"bun app.js"}}"#)],
                 "Bun  by the script `start` runs it, -",
+            ),
+            (
+                vec![(
+                    "package.json",
+                    r#"{"scripts":{"dev":"bun run --hot src/index.ts"}}"#,
+                )],
+                "Bun  by the script `dev` runs it, and nothing else is to start, -",
             ),
             (
                 vec![("package.json", r#"{"engines":{"bun":">=1.0.0"}}"#)],

@@ -12,14 +12,23 @@ use buildpack_support::{
 use libcnb::{Env, data::layer_name, layer_env::LayerEnv};
 use serde::{Deserialize, Serialize};
 use std::{
+    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
+
+// Python had `distutils` until 3.12, and older copies of node-gyp, which packages bring themselves, compare versions
+// with it. It goes on in setuptools, which Debian's Python has as a wheel for its pip.
+const DISTUTILS: &str = "python";
+const FROM_SETUPTOOLS: &str = r#"import glob
+__path__ += [wheel + "/setuptools/_distutils" for wheel in glob.glob("/usr/share/python-wheels/setuptools-*.whl")]
+"#;
 
 #[derive(Serialize, Deserialize, PartialEq)]
 struct HeadersKey {
     node: String,
     arch: String,
+    distutils: String,
 }
 
 /// The headers, for packages with native code; gives their folder.
@@ -37,6 +46,7 @@ pub(crate) fn headers(
         key: HeadersKey {
             node: node.to_owned(),
             arch: npm_arch().to_owned(),
+            distutils: FROM_SETUPTOOLS.to_owned(),
         },
     };
     let layer = layer::keyed(context, &spec, |path| {
@@ -51,6 +61,10 @@ pub(crate) fn headers(
         )?;
         // So marked, it is what node-gyp would have fetched by itself.
         files::write(&folder.join("installVersion"), "11\n")?;
+        files::write(
+            &path.join(DISTUTILS).join("distutils/__init__.py"),
+            FROM_SETUPTOOLS,
+        )?;
         Ok(LayerEnv::new())
     })?;
     Ok(layer.path.join("nodedir"))
@@ -69,6 +83,11 @@ pub(crate) fn use_headers(
         _ => "npm_config_nodedir",
     };
     env.insert(name, folder);
+    if let Some(layer) = folder.parent()
+        && !has_distutils()
+    {
+        env.insert("PYTHONPATH", python_path(layer, env::value(env, "PYTHONPATH")));
+    }
     // For older copies of node-gyp, which packages bring themselves: their own cache.
     if let Some(home) = env::value(env, "HOME") {
         let place = Path::new(&home).join(".cache/node-gyp").join(node);
@@ -79,4 +98,54 @@ pub(crate) fn use_headers(
         }
     }
     Ok(())
+}
+
+fn has_distutils() -> bool {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
+        .any(|entry| entry.path().join("distutils/version.py").is_file())
+}
+
+fn python_path(layer: &Path, before: Option<String>) -> String {
+    let own = layer.join(DISTUTILS).display().to_string();
+    [Some(own), before]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn python_finds_distutils_beside_what_it_was_told() {
+        let path = |before: Option<&str>| python_path(Path::new("/layer"), before.map(str::to_owned));
+        assert_eq!(path(None), "/layer/python");
+        assert_eq!(path(Some("/own")), "/layer/python:/own");
+    }
+
+    #[test]
+    fn distutils_comes_from_a_wheel_of_setuptools() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = dir.path().join("wheel/setuptools/_distutils/version.py");
+        files::write(&module, "here = True\n").unwrap();
+        let wheels = format!("{}/wheel*", dir.path().display());
+        let text = FROM_SETUPTOOLS.replace("/usr/share/python-wheels/setuptools-*.whl", &wheels);
+        files::write(&dir.path().join("python/distutils/__init__.py"), text).unwrap();
+        let output = Command::new("python3")
+            .args(["-S", "-c", "from distutils.version import here; print(here)"])
+            .env("PYTHONPATH", python_path(dir.path(), None))
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.stdout,
+            b"True\n",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
 }
