@@ -43,3 +43,16 @@ async fn node_python_and_static_sources_answer_and_a_second_push_keeps_what_was_
         "{python}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_packages_that_the_newest_python_can_not_build_get_the_former_one() {
+    let platform = Platform::start().await;
+    let second = push_twice(&platform, "python-former", "/", |word| {
+        format!("{word} 2.9.9 on 3.11")
+    })
+    .await;
+    assert!(
+        second.contains("as an earlier build found") && !second.contains("Installed "),
+        "{second}"
+    );
+}

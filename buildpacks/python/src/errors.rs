@@ -8,6 +8,13 @@ use buildpack_support::{
 
 // In this order: a package that does not compile is often also one that "failed to build".
 const KNOWN: &[Known] = &[
+    // Said of a package's own file, not of the app's.
+    Known {
+        signs: &["Failed to download and build"],
+        why: "A package can't be built from its source here.",
+        fix: "Ask for a version that is built already for this Python (a newer one, mostly), or for another Python in \
+              .python-version.",
+    },
     Known {
         signs: &[
             "needs to be updated",
@@ -152,6 +159,18 @@ pub(crate) fn of(error: CommandError, what: &str) -> Failure {
         "Does the same succeed in a new virtual environment where you work? Push again, or correct what the lines \
              above name.",
     )
+}
+
+/// Whether a package could not be built, which another Python may have no need of.
+pub(crate) fn is_of_a_build(failure: &Failure) -> bool {
+    [
+        "Failed to build",
+        "Failed to download and build",
+        "hint: Build failures",
+        "Call to `",
+    ]
+    .iter()
+    .any(|sign| failure.why().contains(sign))
 }
 
 #[cfg(test)]

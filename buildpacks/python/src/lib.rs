@@ -5,6 +5,7 @@
 //! holds: the environment is made anew or kept untouched, never patched; its bytecode does not depend on times.
 
 mod asgi;
+mod attempt;
 mod bytecode;
 mod dependencies;
 mod detect;
@@ -54,10 +55,7 @@ impl libcnb::Buildpack for PythonBuildpack {
         let manager = manager::find(app_dir)?;
         output::step("Installing Python").quiet();
         let uv = uv::Uv::provide(&context, &env)?;
-        let python = interpreter::provide(&context, &uv, &env)?;
-        let env = python.layer.apply(&env);
-        hook::run(app_dir, &env, "bin/pre_compile")?;
-        let venv = dependencies::install(&context, &manager, &uv, &python, &env)?;
+        let (venv, env) = attempt::install(&context, manager, &uv, &env)?;
         let served = framework::find(app_dir, &venv);
         let settings = process::settings(&context, &served)?;
         let env = settings.apply(&venv.layer.apply(&env));

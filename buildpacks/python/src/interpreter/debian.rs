@@ -70,7 +70,7 @@ pub(super) fn debian(context: &BuildContext<PythonBuildpack>, version: &str) -> 
 }
 
 // Only the libraries: programs are in `bin`, which comes after the virtual environment's on the PATH.
-fn libraries(layer: &Path) -> LayerEnv {
+pub(super) fn libraries(layer: &Path) -> LayerEnv {
     let arch = multiarch();
     let folders: Vec<String> = [format!("usr/lib/{arch}"), format!("lib/{arch}")]
         .iter()

@@ -2,9 +2,11 @@
 //!
 //! Debian's, when it will do: its files are copied from the build image, in a moment and without a network. It
 //! finds its library beside itself, so it runs from a layer as from `/usr`. Other versions are the standalone
-//! builds that uv knows (`UV_PYTHON_INSTALL_MIRROR` says where from).
+//! builds that uv knows (`UV_PYTHON_INSTALL_MIRROR` says where from); where those are out of reach, the one of the
+//! Debian release before counts as well (`former`).
 
 mod debian;
+mod former;
 mod standalone;
 
 use crate::{
@@ -19,6 +21,7 @@ use buildpack_support::{
     version::{Fallback, Wanted, choose, compare},
 };
 use debian::debian;
+pub(crate) use former::Former;
 use libcnb::{Env, build::BuildContext};
 use serde::{Deserialize, Serialize};
 use standalone::{standalone, versions};
@@ -36,7 +39,7 @@ pub(crate) struct Python {
     pub(crate) layer: Layer,
     /// The program.
     pub(crate) program: PathBuf,
-    version: String,
+    pub(crate) version: String,
     /// The Debian packages that its layer has.
     pub(crate) packages: Vec<String>,
     /// A newer one than the app was written for, as it seems.
@@ -58,8 +61,13 @@ enum Key {
 /// The interpreter that the app asks for.
 pub(crate) fn provide(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &Env) -> Result<Python> {
     let wish = version::wish(&context.app_dir)?;
-    let mut python = choose_and_make(context, uv, env, wish.as_ref())?;
-    python.is_refused = !version::is_allowed(&context.app_dir, &python.version)?;
+    let python = choose_and_make(context, uv, env, wish.as_ref())?;
+    judged(python, &context.app_dir, wish)
+}
+
+// With what the app thinks of it.
+fn judged(mut python: Python, app_dir: &Path, wish: Option<Wish>) -> Result<Python> {
+    python.is_refused = !version::is_allowed(app_dir, &python.version)?;
     python.is_newer = wish.is_some_and(|wish| {
         compare(&minor(&python.version), &minor(&wish.text)) == Ordering::Greater
             && wish
@@ -68,6 +76,37 @@ pub(crate) fn provide(context: &BuildContext<PythonBuildpack>, uv: &Uv, env: &En
                 .is_none()
     });
     Ok(python)
+}
+
+/// The older one that may be used where the app's packages can't be built for `python`: unless the app asks for
+/// the newer one, or wants no other than what it asks for.
+pub(crate) fn older(
+    context: &BuildContext<PythonBuildpack>,
+    env: &Env,
+    python: Option<&Python>,
+) -> Result<Option<Former>> {
+    if Fallback::of(env) == Fallback::Off {
+        return Ok(None);
+    }
+    let Some(former) = former::find(context, env) else {
+        return Ok(None);
+    };
+    let wish = version::wish(&context.app_dir)?;
+    let fits = |version: &String| wish.as_ref().is_none_or(|wish| wish.requirement.matches(version));
+    let is_older = |python: &Python| compare(&former.version, &python.version) == Ordering::Less;
+    let is_better = fits(&former.version) || python.is_some_and(|python| !fits(&python.version));
+    let is_older = python.is_none_or(is_older);
+    Ok((is_older && is_better).then_some(former))
+}
+
+/// Fetches the older one.
+pub(crate) fn provide_older(
+    context: &BuildContext<PythonBuildpack>,
+    env: &Env,
+    former: &Former,
+) -> Result<Python> {
+    let python = former::provide(context, env, former)?;
+    judged(python, &context.app_dir, version::wish(&context.app_dir)?)
 }
 
 fn choose_and_make(
@@ -121,7 +160,11 @@ fn instead(
         from: wish.from,
     };
     let system = system_version();
-    let available: Vec<String> = listed.iter().chain(&system).cloned().collect();
+    let former = Some(&wish.text)
+        .filter(|text| former::may_do_for(text))
+        .and_then(|_| former::find(context, env));
+    let older = former.as_ref().map(|former| former.version.clone());
+    let available: Vec<String> = listed.iter().chain(&older).chain(&system).cloned().collect();
     if let (Some(failure), true) = (&failure, Fallback::of(env) != Fallback::Off) {
         output::detail(format!("{}: {}", failure.what(), first_line(failure.why())));
     }
@@ -131,6 +174,9 @@ fn instead(
     };
     if system.as_ref() == Some(&version) {
         return debian(context, &version);
+    }
+    if let Some(former) = former.filter(|former| former.version == version) {
+        return former::provide(context, env, &former);
     }
     match standalone(context, uv, env, &version) {
         // What is listed can be out of reach too.
