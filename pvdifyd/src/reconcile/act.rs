@@ -5,7 +5,7 @@
 
 use super::{
     desired::{self, ControlState, Result},
-    narrate,
+    listening, narrate,
     plan::{Busy, Failure, Step, Why},
 };
 use crate::{
@@ -196,10 +196,16 @@ impl Actor {
     }
 
     async fn fail(&self, app: &AppId, version: ReleaseVersion, failure: Failure) -> Result<()> {
+        let mut reason = failure.reason;
         let mut tail = Vec::new();
         if let Some((instance, key)) = &failure.instance {
             if let Some(line) = failure.platform_line {
                 self.voice.say(key, line);
+            }
+            if let Some(port) = failure.silent_port
+                && let Some(more) = self.where_it_listens(instance, port).await
+            {
+                reason = format!("{reason}: {more}");
             }
             self.ingest.flush().await;
             tail = match self.voice.logs.tail_of_instance(app, instance, TAIL_LINES) {
@@ -210,7 +216,13 @@ impl Actor {
                 }
             };
         }
-        self.state.fail(app, version, failure.reason, tail).await
+        self.state.fail(app, version, reason, tail).await
+    }
+
+    // Of an engine that can't tell, or a process of which nothing may be read, there is no more to say.
+    async fn where_it_listens(&self, instance: &InstanceId, port: u16) -> Option<String> {
+        let pid = self.engine.inspect(instance).await.ok()??.pid?;
+        listening::explain(&listening::addresses(pid), port)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod desired;
 mod drain;
 mod gc;
 pub mod handle;
+mod listening;
 mod narrate;
 mod observe;
 mod pace;

@@ -249,7 +249,23 @@ async fn a_candidate_that_never_listens_or_exits_fails_with_its_last_words() {
     run.handle.wake();
     until("v3 failed", || run.state.rows().failed.len() == 2).await;
 
+    let elsewhere = [("web", "exec httpd -f -p 127.0.0.1:$PORT")];
+    run.state
+        .deploy(release(4, &run.sandbox.image, &elsewhere), "web=1");
+    run.state.change(|app| {
+        if let Some(candidate) = &mut app.candidate {
+            candidate.deadline = SystemTime::now() + Duration::from_secs(4);
+        }
+    });
+    run.handle.wake();
+    until("v4 failed", || run.state.rows().failed.len() == 3).await;
+
     let failed = run.state.rows().failed.clone();
+    let (_, reason, _) = &failed[2];
+    assert!(
+        reason.contains(" seconds: it listens at 127.0.0.1:8080 only"),
+        "{reason}"
+    );
     let (version, reason, tail) = &failed[0];
     assert_eq!((*version, &tail[..]), (2, &["I do not listen".to_owned()][..]));
     assert!(

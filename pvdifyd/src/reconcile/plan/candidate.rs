@@ -55,6 +55,7 @@ fn failure(
         reason,
         instance: whose.clone(),
         platform_line: None,
+        silent_port: None,
     };
     if let Some(instance) = instance
         && (instance.engine.restarts > 0 || matches!(instance.engine.state, EngineState::Exited(_)))
@@ -98,6 +99,7 @@ fn failure(
             platform_line: Some(format!(
                 "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {waited} seconds of launch"
             )),
+            silent_port: Some(port),
             ..failed(format!(
                 "{dyno} did not listen on port {port} within {waited} seconds"
             ))

@@ -37,6 +37,8 @@ pub(in crate::reconcile) struct Failure {
     pub(in crate::reconcile) instance: Option<(InstanceId, InstanceKey)>,
     /// Heroku's own words for the instance's log, when it has some.
     pub(in crate::reconcile) platform_line: Option<String>,
+    /// The port that it did not listen on: where it listens instead tells why.
+    pub(in crate::reconcile) silent_port: Option<u16>,
 }
 
 impl fmt::Display for Step {
