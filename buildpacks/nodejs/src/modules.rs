@@ -214,9 +214,9 @@ fn prune(project: &Project, full: &Path, folders: &[PathBuf]) -> Result<()> {
     let pruned = command.quiet().run();
     let problem = match &pruned {
         Err(error) => Some(format!("{error} Dev dependencies stay in the image.")),
-        Ok(()) => start::missing_program(project, full).map(|program| {
+        Ok(()) => start::missing(project, full).map(|(package, role)| {
             format!(
-                "`{program}`, which the app is started with, is a dev dependency: all of them stay in the image.\n\
+                "`{package}`, which {role}, is a dev dependency: all of them stay in the image.\n\
                  Move it to dependencies in package.json to make the image smaller."
             )
         }),

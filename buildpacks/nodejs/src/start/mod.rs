@@ -7,13 +7,26 @@
 
 mod command;
 mod framework;
+mod pruned;
 
 use crate::{package_json::PackageJson, project::Project};
 use buildpack_support::{Failure, Result, files};
 use command::{pnp_command, script_command};
 pub(crate) use framework::{HANDLER, is_handler};
 use framework::{framework, is_dev_server};
+pub(crate) use pruned::missing;
 use std::path::{Path, PathBuf};
+
+/// Packages that serve HTTP.
+const SERVERS: [&str; 7] = [
+    "express",
+    "fastify",
+    "koa",
+    "hono",
+    "@hapi/hapi",
+    "restify",
+    "polka",
+];
 
 /// How to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,12 +158,22 @@ fn entry(project: &Project) -> Option<String> {
         "main.js",
     ];
     let bun = ["index.ts", "server.ts", "src/index.ts"];
+    // Of a page, too, the script is often called so.
+    let sources = ["src/server.js", "src/index.js", "src/app.js", "src/main.js"];
+    let has_server = SERVERS
+        .iter()
+        .any(|package| project.package_json.depends_on(package));
     let is_bun = project.manager.kind == crate::manager::Kind::Bun;
     files::first(app, &known[..1])
         .map(str::to_owned)
         .or(main)
         .or_else(|| files::first(app, &known).map(str::to_owned))
         .or_else(|| files::first(app, &bun).filter(|_| is_bun).map(str::to_owned))
+        .or_else(|| {
+            files::first(app, &sources)
+                .filter(|_| has_server)
+                .map(str::to_owned)
+        })
 }
 
 /// Checks that what `node FILE` would start is there after the build.
@@ -194,29 +217,6 @@ fn resolves(app: &Path, file: &str) -> bool {
                 .iter()
                 .any(|name| path.join(name).is_file())
                 || path.join("package.json").is_file()))
-}
-
-/// A program of `node_modules/.bin` that a process of the image runs, and that pruning took away.
-pub(crate) fn missing_program(project: &Project, full: &Path) -> Option<String> {
-    let start = project
-        .package_json
-        .script("start")
-        .filter(|_| project.procfile.command("web").is_none());
-    let commands = project
-        .procfile
-        .entries
-        .iter()
-        .map(|entry| entry.command.as_str())
-        .chain(start);
-    commands
-        .flat_map(str::split_whitespace)
-        .map(|word| word.trim_matches(['"', '\'', ';', '&']))
-        .filter(|word| !word.is_empty() && !word.contains('/'))
-        .find(|word| {
-            let bin = Path::new("node_modules/.bin").join(word);
-            full.join(&bin).exists() && !project.app.join(&bin).exists()
-        })
-        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -345,6 +345,19 @@ mod tests {
                 ],
                 false,
                 Some("node server.js (server.js is there)"),
+            ),
+            (
+                vec![
+                    ("package.json", r#"{"dependencies":{"express":"5"}}"#.into()),
+                    ("src/index.js", String::new()),
+                ],
+                false,
+                Some("node src/index.js (src/index.js is there)"),
+            ),
+            (
+                vec![("package.json", "{}".into()), ("src/index.js", String::new())],
+                false,
+                None,
             ),
             (vec![("package.json", "{}".into())], false, None),
         ] {
