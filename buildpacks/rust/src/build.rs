@@ -105,7 +105,14 @@ pub(crate) fn build(context: &Context, env: &mut Env, procfile: &Procfile, versi
         .envs(env)
         .dir(app)
         .run()
-        .map_err(|error| problems::cargo(error, version))?;
+        .map_err(|error| {
+            let members: Vec<&str> = metadata
+                .packages
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect();
+            problems::cargo(error, version, &members)
+        })?;
     sources.done()?;
     step.done();
     let profile = profile(&flags);

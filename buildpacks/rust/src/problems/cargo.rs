@@ -6,8 +6,8 @@ use buildpack_support::{
     diagnosis,
 };
 
-/// `cargo build` failed.
-pub(crate) fn cargo(error: CommandError, version: &str) -> Failure {
+/// `cargo build` failed; `members` are the app's own packages.
+pub(crate) fn cargo(error: CommandError, version: &str, members: &[&str]) -> Failure {
     let says = |texts: &[&str]| error.says_any(texts);
     if let Some(failure) = files_of_cargo(&error, version) {
         return failure;
@@ -51,6 +51,19 @@ pub(crate) fn cargo(error: CommandError, version: &str) -> Failure {
             "Run `cargo sqlx prepare --workspace` on your machine, commit .sqlx and push again.",
         );
     }
+    if let Some(package) = not_compiled(&error).filter(|package| !members.contains(package)) {
+        return Failure::new(
+            format!("The package {package}, which the app depends on, does not compile"),
+            format!(
+                "The compiler's errors are above. It was compiled with Rust {version}, for which the version in Cargo.lock\n\
+                 is too old, most likely."
+            ),
+            format!(
+                "Run `cargo update -p {package}` on your machine, commit Cargo.lock and push again; or ask for the Rust that\n\
+                 the app was made with in rust-toolchain.toml."
+            ),
+        );
+    }
     if says(&["could not compile"]) {
         return Failure::new(
             "The code does not compile",
@@ -63,6 +76,16 @@ pub(crate) fn cargo(error: CommandError, version: &str) -> Failure {
         "The build by Cargo failed",
         "The reason is above. `cargo build --release --locked` on a clean checkout should show the same on your machine.",
     )
+}
+
+// error: could not compile `socket2` (lib) due to 1 previous error
+fn not_compiled(error: &CommandError) -> Option<&str> {
+    let rest = error
+        .tail
+        .iter()
+        .find_map(|line| line.split_once("could not compile `"))?
+        .1;
+    rest.split('`').next()
 }
 
 /// `cargo metadata` failed: its output is not in the log.
@@ -157,7 +180,7 @@ mod tests {
     }
 
     fn of(text: &str) -> String {
-        cargo(error(text), "1.85.1").text()
+        cargo(error(text), "1.85.1", &["x"]).text()
     }
 
     #[test]
@@ -274,6 +297,19 @@ mod tests {
 
         Correct them, commit and push again. If it compiles on your machine, is everything committed, and is Rust
         the same there? rust-toolchain.toml names the one to use.
+        ");
+    }
+
+    #[test]
+    fn a_dependency_that_does_not_compile() {
+        insta::assert_snapshot!(of("error: could not compile `socket2` (lib) due to 1 previous error"), @r"
+        The package socket2, which the app depends on, does not compile
+
+        The compiler's errors are above. It was compiled with Rust 1.85.1, for which the version in Cargo.lock
+        is too old, most likely.
+
+        Run `cargo update -p socket2` on your machine, commit Cargo.lock and push again; or ask for the Rust that
+        the app was made with in rust-toolchain.toml.
         ");
     }
 
