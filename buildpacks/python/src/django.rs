@@ -97,12 +97,15 @@ fn failed(error: &CommandError) -> Failure {
 
 // The variable that the settings miss: `KeyError: 'X'`, python-decouple's and django-environ's words for it.
 fn variable(tail: &[String]) -> Option<&str> {
-    let name = |text: &'_ str| -> Option<usize> {
-        let length = text
-            .find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_')
-            .unwrap_or(text.len());
-        (length > 2).then_some(length)
-    };
+    let stated = tail.iter().rev().find_map(|line| {
+        // DATABASE_URL environment variable not defined
+        let word = line.split(" environment variable").next()?.rsplit(' ').next()?;
+        (line.contains(" environment variable") && name(word) == Some(word)).then_some(word)
+    });
+    stated.or_else(|| named_after_a_sign(tail))
+}
+
+fn named_after_a_sign(tail: &[String]) -> Option<&str> {
     tail.iter().rev().find_map(|line| {
         let rest = [
             "KeyError: '",
@@ -119,8 +122,16 @@ fn variable(tail: &[String]) -> Option<&str> {
                 rest
             })
         })?;
-        name(rest).map(|length| &rest[..length])
+        name(rest)
     })
+}
+
+// The name of a variable that a text begins with.
+fn name(text: &str) -> Option<&str> {
+    let length = text
+        .find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
+    (length > 2).then_some(&text[..length])
 }
 
 #[cfg(test)]
@@ -150,6 +161,7 @@ mod tests {
         "#);
         for line in [
             "django.core.exceptions.ImproperlyConfigured: Set the DATABASE_URL environment variable",
+            "Exception: DATABASE_URL environment variable not defined",
             "decouple.UndefinedValueError: DATABASE_URL not found. Declare it as envvar or define a default value.",
         ] {
             assert!(failure(&[line]).contains("the variable DATABASE_URL"), "{line}");
