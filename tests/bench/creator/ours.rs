@@ -63,8 +63,21 @@ impl<'a> Ours<'a> {
 
     /// As long after a build as it takes for the app to be at rest.
     pub(super) async fn rest(&self) {
-        let packed = self.world.builder.pack_idle(Duration::ZERO, Duration::MAX).await;
-        assert_eq!(packed.apps, 1, "the layers are packed");
+        let rest = async {
+            // Podman may still be removing the build's container.
+            while self
+                .world
+                .builder
+                .pack_idle(Duration::ZERO, Duration::MAX)
+                .await
+                .apps
+                == 0
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let rested = tokio::time::timeout(Duration::from_secs(30), rest).await;
+        rested.expect("the layers are packed");
     }
 
     /// What stays of the app for its next build.
