@@ -138,9 +138,6 @@ fn declared(by: &str, processes: &BTreeMap<ProcessType, String>) -> String {
 
 fn told(declared: String, processes: &BTreeMap<ProcessType, String>) -> Vec<String> {
     let mut lines = vec!["-----> Discovering process types".to_owned(), declared];
-    if processes.keys().any(ProcessType::is_release_phase) {
-        lines.push(" !     The release command is not run by this version of Pvdify".to_owned());
-    }
     if !processes.contains_key(&ProcessType::web()) {
         lines.push(" !     No web type: this app answers no HTTP requests".to_owned());
     }
@@ -197,7 +194,6 @@ mod tests {
         insta::assert_snapshot!(read(Some("worker: b\nrelease: c")), @r"
         -----> Discovering process types
                Procfile declares types -> release, worker
-         !     The release command is not run by this version of Pvdify
          !     No web type: this app answers no HTTP requests
         ");
         insta::assert_snapshot!(read(Some("web")), @r#"Procfile line 1: no colon; a line reads "type: command""#);

@@ -74,7 +74,17 @@ fn command() -> clap::Command {
 /// Every command stands in one group; a test holds it.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Apps", &["apps", "apps:create", "apps:info", "apps:delete"]),
-    ("Deploy", &["deploy", "releases", "rollback"]),
+    (
+        "Deploy",
+        &[
+            "deploy",
+            "releases",
+            "releases:info",
+            "releases:output",
+            "releases:cancel",
+            "rollback",
+        ],
+    ),
     (
         "Configure",
         &[
@@ -143,6 +153,12 @@ pub(crate) enum Command {
     AppsDelete(apps::Delete),
     Deploy(deploy::Deploy),
     Releases(releases::List),
+    #[command(name = "releases:info")]
+    ReleasesInfo(releases::Info),
+    #[command(name = "releases:output")]
+    ReleasesOutput(releases::Output),
+    #[command(name = "releases:cancel")]
+    ReleasesCancel(releases::Cancel),
     Rollback(releases::Rollback),
     Config(config::Show),
     #[command(name = "config:set")]

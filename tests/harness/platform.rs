@@ -211,6 +211,22 @@ impl Platform {
         leftovers::running(&id)
     }
 
+    /// Waits until so many containers run; what went or failed is gone a moment later.
+    ///
+    /// # Panics
+    /// When it is another number for a minute.
+    pub async fn wait_running(&self, count: usize) {
+        let begun = Instant::now();
+        while self.running().len() != count {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "not {count} run, but {:?}",
+                self.running()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// What its containers, networks and builds are recognised by; `None` when it never came that far.
     #[must_use]
     pub fn installation(&self) -> Option<String> {

@@ -28,6 +28,7 @@ mod leaves_nothing;
 mod pack;
 mod parts;
 mod push_to_route;
+mod release_command;
 mod restart_anywhere;
 mod rollback;
 mod samples;

@@ -46,7 +46,6 @@ async fn a_source_with_a_dockerfile_becomes_an_image_in_the_registry() {
     insta::assert_snapshot!(log.join("\n").replace(built.image.digest.as_str(), "sha256:..."), @r#"
     -----> Discovering process types
            Procfile declares types -> release, web, worker
-     !     The release command is not run by this version of Pvdify
     -----> Building with Dockerfile
            STEP 1/4: FROM scratch
            STEP 2/4: COPY hello /hello

@@ -6,7 +6,7 @@ use crate::{
     server::{Server, json, refuse},
 };
 use insta::assert_snapshot;
-use pvdify_api::releases::Release;
+use pvdify_api::releases::{Release, ReleaseOutput};
 use pvdify_types::{
     ReleaseCause,
     ReleaseStatus::{Current, Failed, Pending, Superseded},
@@ -130,5 +130,94 @@ async fn nothing_to_return_to_is_the_servers_refusal() {
     --- stderr
     error: demo has no earlier release that served
     hint: `pvdify releases demo` lists them
+    ");
+}
+
+fn written(status: &str, exit_status: Option<i64>, failure: Option<&str>) -> ReleaseOutput {
+    ReleaseOutput {
+        name: "release.1001".into(),
+        command: "rake db:migrate".into(),
+        status: status.into(),
+        exit_status,
+        failure: failure.map(str::to_owned),
+        output: "== migrating\nboom\u{1b}[2J\n".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_release_is_shown_with_all_that_is_known_of_it() {
+    let server = Server::start([("GET /apps/demo/releases/3", json(200, &release(3, Failed)))]).await;
+    assert_snapshot!(Cli::new(&server).run(&["releases:info", "demo", "v3"]).await, @"
+    exit 0
+    --- stdout
+    === demo v3
+    Status:   failed
+    Failure:  web did not listen on its port within 60 s
+    Change:   Deploy 1a2b3c43
+    By:       ada
+    When:     2026-01-01T00:03:00Z
+    Image:    registry.example.com/demo@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+    Config:   version 3
+    Process:  web: node app.js
+    --- stderr
+    ");
+}
+
+#[tokio::test]
+async fn what_a_release_command_wrote_is_printed_and_how_it_ended_told() {
+    let server = Server::start([
+        ("GET /apps/demo/releases", json(200, &list())),
+        ("GET /apps/demo/releases/3", json(200, &release(3, Failed))),
+        (
+            "GET /apps/demo/releases/3/output",
+            json(200, &written("failed", Some(1), Some("exited with status 1"))),
+        ),
+    ])
+    .await;
+    let cli = Cli::new(&server);
+    let told = cli.run(&["releases:output", "demo"]).await;
+    assert_snapshot!(told, @"
+    exit 0
+    --- stdout
+    == migrating
+    boom�[2J
+    --- stderr
+    release.1001 exited with status 1
+    ");
+    assert_eq!(cli.run(&["releases:output", "demo", "3"]).await, told);
+}
+
+#[tokio::test]
+async fn a_release_under_way_is_cancelled_or_why_not_is_told() {
+    let server = Server::start([
+        ("GET /apps/demo/releases/3", json(200, &release(3, Pending))),
+        (
+            "POST /apps/demo/releases/3/cancel",
+            json(200, &release(3, Failed)),
+        ),
+        ("GET /apps/demo/releases/2", json(200, &release(2, Current))),
+        (
+            "POST /apps/demo/releases/2/cancel",
+            refuse(
+                409,
+                "demo v2 has ended: it is current",
+                "to return to another: pvdify rollback demo VERSION",
+            ),
+        ),
+    ])
+    .await;
+    let cli = Cli::new(&server);
+    assert_snapshot!(cli.run(&["releases:cancel", "demo", "v3"]).await, @"
+    exit 0
+    --- stdout
+    Cancelled v3 of demo
+    --- stderr
+    ");
+    assert_snapshot!(cli.run(&["releases:cancel", "demo", "v2"]).await, @"
+    exit 1
+    --- stdout
+    --- stderr
+    error: demo v2 has ended: it is current
+    hint: to return to another: pvdify rollback demo VERSION
     ");
 }

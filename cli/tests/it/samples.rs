@@ -43,6 +43,8 @@ pub(crate) fn release(version: u64, status: ReleaseStatus) -> Release {
         cause: ReleaseCause::Deploy,
         description: format!("Deploy 1a2b3c4{version}"),
         commit: None,
+        processes: [("web".to_owned(), "node app.js".to_owned())].into(),
+        config_version: version,
         user: "ada".into(),
         failure: (status == ReleaseStatus::Failed)
             .then(|| "web did not listen on its port within 60 s".into()),

@@ -99,6 +99,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("post", "/api/v1/apps/{name}/releases", "Release an image", One("CreateRelease"), (201, One("Release"))),
     endpoint("get", "/api/v1/apps/{name}/releases/{version}", "See a release", Empty, (200, One("Release"))),
     endpoint("get", "/api/v1/apps/{name}/releases/{version}/events", "Follow a release to its end", Empty, (200, Events("ReleaseEvent"))),
+    endpoint("get", "/api/v1/apps/{name}/releases/{version}/output", "What a release's command wrote", Empty, (200, One("ReleaseOutput"))),
+    endpoint("post", "/api/v1/apps/{name}/releases/{version}/cancel", "End a release that is under way, as failed", Empty, (200, One("Release"))),
     endpoint("post", "/api/v1/apps/{name}/rollback", "Release the image and config of an earlier release", Optional("Rollback"), (201, One("Release"))),
     endpoint("get", "/api/v1/apps/{name}/config", "See all config vars", Empty, (200, Strings)),
     endpoint("put", "/api/v1/apps/{name}/config", "Merge config vars; null removes", NullableStrings, (200, Strings)),

@@ -38,6 +38,16 @@ pub fn release(name: &AppName, version: ReleaseVersion) -> String {
 pub fn release_events(name: &AppName, version: ReleaseVersion) -> String {
     format!("{API}/apps/{name}/releases/{}/events", version.0)
 }
+/// `/api/v1/apps/{name}/releases/{version}/output`: what its release command wrote.
+#[must_use]
+pub fn release_output(name: &AppName, version: ReleaseVersion) -> String {
+    format!("{API}/apps/{name}/releases/{}/output", version.0)
+}
+/// `/api/v1/apps/{name}/releases/{version}/cancel`: POST, ends one that is under way.
+#[must_use]
+pub fn release_cancel(name: &AppName, version: ReleaseVersion) -> String {
+    format!("{API}/apps/{name}/releases/{}/cancel", version.0)
+}
 /// `/api/v1/apps/{name}/rollback`
 #[must_use]
 pub fn rollback(name: &AppName) -> String {

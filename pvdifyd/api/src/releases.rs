@@ -2,6 +2,7 @@
 
 use pvdify_types::{ReleaseCause, ReleaseStatus, ReleaseVersion};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -23,6 +24,10 @@ pub struct Release {
     pub description: String,
     /// The pushed commit, 40 hex digits.
     pub commit: Option<String>,
+    /// Process type -> command line; empty: the image's own. Nothing while it is being built.
+    pub processes: BTreeMap<String, String>,
+    /// Which set of the app's config vars it has.
+    pub config_version: u64,
     /// Who did it: a key's or token's name.
     pub user: String,
     /// Why it failed.
@@ -38,6 +43,23 @@ pub struct Release {
 pub struct CreateRelease {
     /// An image reference; a tag is resolved to its digest once, now.
     pub image: String,
+}
+
+/// What a release's command wrote: `GET /apps/{name}/releases/{version}/output`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReleaseOutput {
+    /// As `release.1001`.
+    pub name: String,
+    /// What ran.
+    pub command: String,
+    /// `pending`, `running`, `succeeded`, `failed` or `cancelled`.
+    pub status: String,
+    /// Of its first process, once it has exited.
+    pub exit_status: Option<i64>,
+    /// One line of why it failed.
+    pub failure: Option<String>,
+    /// The last lines that it wrote, up to now.
+    pub output: String,
 }
 
 /// `POST /apps/{name}/rollback`; the body may be left out.

@@ -52,6 +52,10 @@ impl Client {
         releases(name: &AppName) -> Vec<releases::Release> = GET paths::releases(name));
     call!(/// `GET /apps/{name}/releases/{version}`.
         release(name: &AppName, version: ReleaseVersion) -> releases::Release = GET paths::release(name, version));
+    call!(/// `GET /apps/{name}/releases/{version}/output`.
+        release_output(name: &AppName, version: ReleaseVersion) -> releases::ReleaseOutput = GET paths::release_output(name, version));
+    call!(/// `POST /apps/{name}/releases/{version}/cancel`.
+        cancel_release(name: &AppName, version: ReleaseVersion) -> releases::Release = POST paths::release_cancel(name, version), &serde_json::json!({}));
     call!(/// `POST /apps/{name}/releases`.
         create_release(name: &AppName, body: &releases::CreateRelease) -> releases::Release = POST paths::releases(name), body);
     call!(/// `POST /apps/{name}/rollback`.

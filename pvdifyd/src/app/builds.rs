@@ -123,10 +123,20 @@ impl App {
         let release = self.release_build(job, built, output).await.map_err(log)?;
         output.line("-----> Launching...");
         let mut progress = pin!(self.release_progress(job.ticket.id.clone(), release));
+        let mut lines = 0;
         while let Some(event) = progress.next().await {
             match event {
-                ReleaseEvent::Line { text } => output.line(format!("       {text}")),
+                ReleaseEvent::Line { text } => {
+                    lines += 1;
+                    output.line(format!("       {text}"));
+                }
                 ReleaseEvent::Done { status, .. } if status.has_served() => {
+                    let show = |text| output.line(format!("       {text}"));
+                    let postdeploy = self.follow_postdeploy(&job.ticket.id, release, lines, show).await;
+                    // It serves, whatever came after it.
+                    if let Err(failure) = postdeploy.map_err(log)? {
+                        output.line(format!(" !     {failure}; {release} serves all the same"));
+                    }
                     return Ok((release, self.web_url(&job.name)));
                 }
                 ReleaseEvent::Done { failure, .. } => {

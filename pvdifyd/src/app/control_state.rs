@@ -5,24 +5,24 @@
 //! before it nor rests on one that failed.
 
 use super::{
-    App,
+    App, Limits,
     error::{Error, Result},
 };
 use crate::{
-    reconcile::desired::{self, Candidate, ControlState, DesiredApp, Readiness, ReleaseSpec},
+    reconcile::desired::{self, Candidate, ControlState, DesiredApp, OneOffEnd, Readiness, ReleaseSpec},
     store::{
-        self, Reader, Secrets, Tx, apps, bindings, config_vars, domains, formation, installation,
+        self, Reader, Secrets, Tx, apps, bindings, config_vars, domains, formation, installation, one_offs,
         releases::{self, Code, Fixed, Release},
     },
 };
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, AppName, Binding, Generation, InstallationId, ReleaseCause, ReleaseStatus, ReleaseVersion,
-    RouteTable, formation::quantities,
+    AppId, AppName, Binding, Generation, InstallationId, OneOffKind, OneOffName, ReleaseCause, ReleaseStatus,
+    ReleaseVersion, RouteTable, formation::quantities,
 };
 use std::{
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 /// What `web` listens on when neither app nor image say.
@@ -38,9 +38,9 @@ impl ControlState for App {
     async fn load(&self) -> desired::Result<Vec<DesiredApp>> {
         let due = self.store().read(releases::due).await?;
         if !due.is_empty() {
-            let start_time = self.settings().limits.start_time;
+            let limits = self.settings().limits.clone();
             // Asked again inside: between both, a release may have failed.
-            let promoted = self.store().write(move |tx| promote(tx, start_time)).await?;
+            let promoted = self.store().write(move |tx| promote(tx, &limits)).await?;
             for (id, version) in promoted {
                 self.inner.progress.feed(&id, version).touch();
             }
@@ -63,8 +63,11 @@ impl ControlState for App {
     }
 
     async fn activate(&self, app: &AppId, version: ReleaseVersion) -> desired::Result<()> {
-        let id = app.clone();
-        let activated = self.store().write(move |tx| activate(tx, &id, version)).await?;
+        let (id, limit) = (app.clone(), self.settings().limits.command_time);
+        let activated = self
+            .store()
+            .write(move |tx| activate(tx, &id, version, limit))
+            .await?;
         if activated {
             self.note(app, format!("Release {version} is current"));
         }
@@ -84,6 +87,28 @@ impl ControlState for App {
 
     async fn progress(&self, app: &AppId, version: ReleaseVersion, text: String) {
         self.inner.progress.feed(app, version).push(text);
+    }
+
+    async fn one_off_began(
+        &self,
+        app: &AppId,
+        name: OneOffName,
+        started_at: SystemTime,
+    ) -> desired::Result<()> {
+        Ok(self.record_begin(app, name, started_at).await?)
+    }
+
+    async fn one_off_ended(&self, app: &AppId, name: OneOffName, end: OneOffEnd) -> desired::Result<()> {
+        Ok(self.record_end(app, name, end).await?)
+    }
+
+    async fn one_off_output(
+        &self,
+        app: &AppId,
+        name: OneOffName,
+        output: Vec<String>,
+    ) -> desired::Result<()> {
+        Ok(self.record_output(app, name, output).await?)
     }
 
     async fn forget(&self, app: &AppId) -> desired::Result<()> {
@@ -131,7 +156,7 @@ impl App {
 }
 
 /// Starts every release whose turn it is.
-fn promote(tx: &Tx<'_>, start_time: Duration) -> Result<Vec<(AppId, ReleaseVersion)>> {
+fn promote(tx: &Tx<'_>, limits: &Limits) -> Result<Vec<(AppId, ReleaseVersion)>> {
     let due = releases::due(tx)?;
     let now = store::now();
     for (id, version) in &due {
@@ -143,8 +168,9 @@ fn promote(tx: &Tx<'_>, start_time: Duration) -> Result<Vec<(AppId, ReleaseVersi
             continue;
         };
         releases::set_code(tx, id, *version, &code)?;
-        releases::set_fixed(tx, id, *version, &fix(&app, &code, start_time, now))?;
+        releases::set_fixed(tx, id, *version, &fix(&app, &code, limits.start_time, now))?;
         releases::change(tx, id, *version, ReleaseStatus::Deploying, now)?;
+        super::one_offs::begin_release(tx, id, &release, &code, limits.command_time, now)?;
     }
     Ok(due)
 }
@@ -181,7 +207,7 @@ pub(super) fn fix(app: &apps::App, code: &Code, start_time: Duration, now: i64) 
 }
 
 /// The candidate takes over. The one before it goes first, as only one can be current.
-fn activate(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion) -> Result<bool> {
+fn activate(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion, limit: Duration) -> Result<bool> {
     let Some(candidate) = releases::find(tx, app, version)? else {
         return Ok(false);
     };
@@ -189,6 +215,7 @@ fn activate(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion) -> Result<bool> {
         return Ok(false);
     }
     let now = store::now();
+    super::one_offs::begin_postdeploy(tx, app, &candidate, limit, now)?;
     if let Some(current) = releases::current(tx, app)? {
         let left = match candidate.cause {
             ReleaseCause::Rollback { .. } => ReleaseStatus::RolledBack,
@@ -213,12 +240,26 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
             .into_iter()
             .map(|domain| domain.host.to_string()),
     );
-    let spec = |release: Option<Release>| match release {
+    let spec_of = |release: Option<Release>| match release {
         Some(release) => spec(reader, secrets, &row.id, release),
         None => Ok(None),
     };
-    let current = spec(releases::current(reader, &row.id)?)?;
-    let candidate = spec(releases::with_status(reader, &row.id, ReleaseStatus::Deploying)?)?;
+    let start_time = app.settings().limits.start_time;
+    let open = one_offs::open(reader, &row.id)?;
+    let mut running = Vec::with_capacity(open.len());
+    for one_off in &open {
+        // Without its release's spec it can't run; the release was deleted with the app.
+        if let Some((spec, _)) = spec_of(releases::find(reader, &row.id, one_off.version)?)? {
+            running.push(super::one_offs::desired(one_off, spec, start_time));
+        }
+    }
+    let command_of = |version: ReleaseVersion| {
+        running.iter().find(|one_off: &&desired::OneOff| {
+            one_off.name.kind == OneOffKind::Release && one_off.spec.version == version
+        })
+    };
+    let current = spec_of(releases::current(reader, &row.id)?)?;
+    let candidate = spec_of(releases::with_status(reader, &row.id, ReleaseStatus::Deploying)?)?;
     Ok(DesiredApp {
         deleting: row.deleting,
         formation: current
@@ -226,11 +267,16 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
             .map(|(spec, _)| formation_of(spec))
             .unwrap_or_default(),
         current: current.map(|(spec, _)| spec),
-        candidate: candidate.map(|(spec, deadline)| Candidate {
-            formation: formation_of(&spec),
-            spec,
-            deadline: UNIX_EPOCH + Duration::from_millis(u64::try_from(deadline).unwrap_or(0)),
+        candidate: candidate.map(|(spec, deadline)| {
+            let command = command_of(spec.version);
+            Candidate {
+                formation: formation_of(&spec),
+                waits_for_command: command.is_some(),
+                deadline: command.map_or_else(|| store::as_time(deadline), |command| command.deadline),
+                spec,
+            }
         }),
+        one_offs: running,
         restart_generation: row.restart_generation,
         hosts,
         id: row.id,

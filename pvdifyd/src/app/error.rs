@@ -69,6 +69,14 @@ pub enum Error {
     },
     #[error("{app} {version} is what serves now")]
     AlreadyCurrent { app: AppName, version: ReleaseVersion },
+    #[error("{app} {version} has ended: it is {status}")]
+    ReleaseEnded {
+        app: AppName,
+        version: ReleaseVersion,
+        status: ReleaseStatus,
+    },
+    #[error("{app} {version} ran no release command")]
+    NoReleaseCommand { app: AppName, version: ReleaseVersion },
     #[error("{0} has no earlier release to return to")]
     NoEarlier(AppName),
     #[error("the image of {app} {version} is no longer kept: only those of the last {keep} are")]
@@ -150,6 +158,7 @@ impl Error {
             | Self::NoRelease { .. }
             | Self::NoDomain { .. }
             | Self::NoBinding { .. }
+            | Self::NoReleaseCommand { .. }
             | Self::NoKey(_)
             | Self::NoToken(_) => Kind::NotFound,
             Self::NameTaken(_)
@@ -165,6 +174,7 @@ impl Error {
             | Self::NeverServed { .. }
             | Self::AlreadyCurrent { .. }
             | Self::NoEarlier(_)
+            | Self::ReleaseEnded { .. }
             | Self::ImageGone { .. }
             | Self::BuildQueueFull(..) => Kind::Conflict,
             Self::Invalid(_) | Self::InvalidWithHint { .. } | Self::NoProcessType { .. } => Kind::Invalid,
@@ -204,6 +214,8 @@ impl Error {
         match self {
             Self::NoApp(_) => "list the apps with pvdify apps".into(),
             Self::NoRelease { app, .. } => format!("list them with pvdify releases {app}"),
+            Self::NoReleaseCommand { .. } => "a Procfile's line `release: COMMAND` is one".into(),
+            Self::ReleaseEnded { app, .. } => format!("to return to another: pvdify rollback {app} VERSION"),
             Self::NoDomain { app, .. } => format!("list them with pvdify domains {app}"),
             Self::NoBinding { app, .. } => format!("list them with pvdify bindings {app}"),
             Self::NoKey(_) => "list them with pvdify keys".into(),

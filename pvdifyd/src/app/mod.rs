@@ -16,6 +16,7 @@ mod error;
 mod images;
 mod keys;
 mod logs;
+mod one_offs;
 pub mod ports;
 mod progress;
 mod ps;
@@ -103,6 +104,8 @@ pub struct Limits {
     pub build_time: Duration,
     /// Of one import of an image.
     pub import_time: Duration,
+    /// Of a release command, and of a postdeploy.
+    pub command_time: Duration,
     /// Beside the readiness timeout: fetching the image, starting the containers.
     pub start_time: Duration,
     /// How long `DELETE` of an app waits for its containers to be gone.
@@ -121,6 +124,7 @@ impl Default for Limits {
             waiting_builds: 10,
             build_time: Duration::from_secs(3600),
             import_time: Duration::from_secs(900),
+            command_time: Duration::from_secs(3600),
             start_time: Duration::from_secs(60),
             delete_time: Duration::from_secs(10),
             images_kept: IMAGES_KEPT,

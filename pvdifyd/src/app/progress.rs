@@ -19,7 +19,7 @@ const MAX_ITEMS: usize = 50_000;
 /// Feeds kept, oldest dropped first.
 const MAX_FEEDS: usize = 256;
 /// The store is asked at least that often, in case the end was written by a process of its own.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// A list that grows and is followed.
 pub(super) struct Feed<T> {

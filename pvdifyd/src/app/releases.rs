@@ -7,12 +7,12 @@ use super::{
     ports::{BuiltImage, ImageError},
 };
 use crate::store::{
-    self, Changed, Reader, Tx, apps, as_date,
+    self, Changed, Reader, Tx, apps, as_date, one_offs,
     releases::{self, Code, New, Release},
 };
 use futures_util::Stream;
 use pvdify_api::releases::{self as wire, ReleaseEvent};
-use pvdify_types::{AppId, AppName, ImageName, ReleaseCause, ReleaseStatus, ReleaseVersion};
+use pvdify_types::{AppId, AppName, ImageName, OneOffStatus, ReleaseCause, ReleaseStatus, ReleaseVersion};
 
 impl Acting {
     /// An app's releases, newest first.
@@ -69,6 +69,77 @@ impl Acting {
             })
             .await?;
         Ok(self.app.release_progress(id, version))
+    }
+
+    /// What a release's command wrote, as far as it is known.
+    ///
+    /// # Errors
+    /// When refused or unknown, or the release had no command.
+    pub async fn release_output(&self, name: &AppName, version: &str) -> Result<wire::ReleaseOutput> {
+        self.may(Action::ReadReleases)?;
+        let (wanted, version) = (name.clone(), version.to_owned());
+        let (id, row) = self
+            .app
+            .store()
+            .read(move |reader| {
+                let app = known_app(reader, &wanted)?;
+                let release = known_release(reader, &app, &version)?;
+                let row = one_offs::of_release(reader, &app.id, release.version)?;
+                let row = row.ok_or(Error::NoReleaseCommand {
+                    app: app.name,
+                    version: release.version,
+                })?;
+                Ok::<_, Error>((app.id, row))
+            })
+            .await?;
+        let output = match row.output {
+            Some(output) => output,
+            None => self.app.written_so_far(id, row.name).await?,
+        };
+        Ok(wire::ReleaseOutput {
+            name: row.name.to_string(),
+            command: row.command,
+            status: row.status.as_str().to_owned(),
+            exit_status: row.exit_status,
+            failure: row.failure,
+            output,
+        })
+    }
+
+    /// Ends a release that is under way, as failed: what serves goes on serving.
+    ///
+    /// # Errors
+    /// When refused or unknown, or it has ended.
+    pub async fn cancel_release(&self, name: &AppName, version: &str) -> Result<wire::Release> {
+        self.may(Action::Deploy)?;
+        let (wanted, version) = (name.clone(), version.to_owned());
+        let reason = format!("cancelled by {}", self.user());
+        let (id, release) = self
+            .app
+            .store()
+            .write(move |tx| {
+                let app = living_app(tx, &wanted)?;
+                let release = known_release(tx, &app, &version)?;
+                match fail(tx, &app.id, release.version, &reason, &[], store::now())? {
+                    Changed::Refused(status) => Err(Error::ReleaseEnded {
+                        app: app.name,
+                        version: release.version,
+                        status,
+                    }),
+                    Changed::Updated | Changed::NotFound => {
+                        let release = known_release(tx, &app, &version)?;
+                        Ok((app.id, release))
+                    }
+                }
+            })
+            .await?;
+        self.app.note(
+            &id,
+            format!("Release {} cancelled by {}", release.version, self.user()),
+        );
+        self.app.inner.progress.feed(&id, release.version).touch();
+        self.app.inner.handle.wake();
+        Ok(face(release))
     }
 
     /// Releases an image. The release is there at once; the image is resolved and copied meanwhile, by a
@@ -244,6 +315,7 @@ pub(super) fn fail(
         return Ok(changed);
     }
     releases::set_failure(tx, app, version, reason, tail)?;
+    cancel_command(tx, app, version, now)?;
     apps::touch(tx, app, now)?;
     let failed = releases::find(tx, app, version)?;
     let Some((taken, before)) = failed.and_then(|r| Some((r.config_version, r.config_before?))) else {
@@ -259,6 +331,19 @@ pub(super) fn fail(
         }
     }
     Ok(changed)
+}
+
+/// A release command that still runs has nothing to run for any more.
+fn cancel_command(tx: &Tx<'_>, app: &AppId, version: ReleaseVersion, now: i64) -> Result<()> {
+    if let Some(command) = one_offs::of_release(tx, app, version)? {
+        let cancelled = one_offs::End {
+            status: OneOffStatus::Cancelled,
+            exit_status: None,
+            failure: None,
+        };
+        one_offs::end(tx, app, command.name, &cancelled, now)?;
+    }
+    Ok(())
 }
 
 /// The release of a number that a person gave.
@@ -284,6 +369,7 @@ pub(super) fn code(built: BuiltImage, commit: Option<String>) -> Code {
         healthcheck_path: built.healthcheck_path,
         healthcheck_timeout: timeout.and_then(|seconds| u32::try_from(seconds).ok()),
         launcher: built.launcher,
+        postdeploy: built.setup.postdeploy,
         commit,
     }
 }
@@ -294,7 +380,14 @@ pub(super) fn image_failure(error: &ImageError) -> String {
 
 pub(super) fn face(release: Release) -> wire::Release {
     let image = release.code.as_ref().map(|code| code.image.to_string());
+    let processes = release.code.as_ref().map(|code| &code.processes);
     wire::Release {
+        processes: processes
+            .into_iter()
+            .flatten()
+            .map(|(process, command)| (process.to_string(), command.clone()))
+            .collect(),
+        config_version: release.config_version.0,
         version: release.version,
         image: image.unwrap_or(release.reference),
         status: release.status,

@@ -2,7 +2,7 @@
 //!
 //! Names are for people and never parsed; a container without a whole set of these labels is not ours.
 
-use pvdify_types::{AppId, AppName, InstallationId, ProcessType, ReleaseVersion};
+use pvdify_types::{AppId, AppName, InstallationId, OneOffKind, OneOffName, ProcessType, ReleaseVersion};
 use std::collections::BTreeMap;
 
 /// The label that tells one installation's containers and networks from another's.
@@ -15,12 +15,36 @@ const RELEASE: &str = "pvdify.release";
 const RESTART_GENERATION: &str = "pvdify.restart-generation";
 const SPEC_HASH: &str = "pvdify.spec-hash";
 const KIND: &str = "pvdify.kind";
-/// The only kind of container that the reconciler owns; builds and one-off runs have others.
-const KIND_APP: &str = "app";
+
+/// What sort of instance a container is. The reconciler owns these; builds have another label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InstanceKind {
+    /// One of a process type: it should run for ever.
+    Process,
+    /// It runs once to its end; its process type is what it is for, its ordinal its number.
+    OneOff,
+}
+
+impl InstanceKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "app",
+            Self::OneOff => "one-off",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Process, Self::OneOff]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
+}
 
 /// Which instance of what a container is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceKey {
+    /// Of which sort.
+    pub kind: InstanceKind,
     /// Whose.
     pub app: AppId,
     /// For people.
@@ -44,12 +68,23 @@ impl InstanceKey {
         format!("{}.{}", self.process, self.ordinal)
     }
 
+    /// Its name, where it runs once.
+    #[must_use]
+    pub fn one_off(&self) -> Option<OneOffName> {
+        let kind = OneOffKind::from_word(self.process.as_str());
+        kind.filter(|_| self.kind == InstanceKind::OneOff)
+            .map(|kind| OneOffName {
+                kind,
+                number: self.ordinal,
+            })
+    }
+
     /// The labels that say all of this.
     #[must_use]
     pub fn to_labels(&self, installation: &InstallationId) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             (INSTALLATION, installation.to_string()),
-            (KIND, KIND_APP.to_owned()),
+            (KIND, self.kind.as_str().to_owned()),
             (APP, self.app.to_string()),
             (APP_NAME, self.app_name.to_string()),
             (PROCESS, self.process.to_string()),
@@ -60,14 +95,12 @@ impl InstanceKey {
         ])
     }
 
-    /// Reads them back; `None` for a container that is not an app's.
+    /// Reads them back; `None` for a container that is no instance of an app.
     #[must_use]
     pub fn from_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
         let get = |name: &str| labels.get(name).map(String::as_str);
-        if get(KIND)? != KIND_APP {
-            return None;
-        }
         Some(Self {
+            kind: InstanceKind::from_word(get(KIND)?)?,
             app: get(APP)?.parse().ok()?,
             app_name: get(APP_NAME)?.parse().ok()?,
             process: get(PROCESS)?.parse().ok()?,
@@ -86,6 +119,7 @@ mod tests {
     #[test]
     fn labels_read_back_and_a_part_of_them_is_nothing() {
         let key = InstanceKey {
+            kind: InstanceKind::OneOff,
             app: "a1".parse().unwrap(),
             app_name: "demo".parse().unwrap(),
             process: ProcessType::web(),

@@ -13,10 +13,10 @@ pub mod probe;
 pub mod service;
 mod types;
 
-pub use labels::{INSTALLATION, InstanceKey};
+pub use labels::{INSTALLATION, InstanceKey, InstanceKind};
 pub use types::{
-    EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceSpec, LogSource, Stopped, container_name,
-    network_name,
+    EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceSpec, Launch, LogSource, Stopped,
+    container_name, network_name,
 };
 
 use async_trait::async_trait;

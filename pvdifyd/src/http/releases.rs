@@ -8,7 +8,7 @@ use super::{
     sse,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use pvdify_api::releases::{CreateRelease, Release, Rollback};
+use pvdify_api::releases::{CreateRelease, Release, ReleaseOutput, Rollback};
 use pvdify_types::{ImageName, image_name::ImageNameError};
 
 pub(super) async fn list(Caller(caller): Caller, path: AppPath) -> Answer<Json<Vec<Release>>> {
@@ -42,6 +42,14 @@ pub(super) async fn events(
 ) -> Answer<Response> {
     let events = caller.release_events(&path.name, &path.second).await?;
     Ok(sse::events(&web.app, events))
+}
+
+pub(super) async fn output(Caller(caller): Caller, path: AppPath) -> Answer<Json<ReleaseOutput>> {
+    Ok(Json(caller.release_output(&path.name, &path.second).await?))
+}
+
+pub(super) async fn cancel(Caller(caller): Caller, path: AppPath) -> Answer<Json<Release>> {
+    Ok(Json(caller.cancel_release(&path.name, &path.second).await?))
 }
 
 pub(super) async fn rollback(

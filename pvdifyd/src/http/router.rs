@@ -36,6 +36,14 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
             "/api/v1/apps/{name}/releases/{version}/events",
             get(releases::events),
         )
+        .route(
+            "/api/v1/apps/{name}/releases/{version}/output",
+            get(releases::output),
+        )
+        .route(
+            "/api/v1/apps/{name}/releases/{version}/cancel",
+            post(releases::cancel),
+        )
         .route("/api/v1/apps/{name}/rollback", post(releases::rollback))
         .route("/api/v1/apps/{name}/config", get(config::show).put(config::merge))
         .route("/api/v1/apps/{name}/config/{key}", delete(config::remove))

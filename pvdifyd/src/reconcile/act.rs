@@ -4,22 +4,28 @@
 //! Every move may fail or be made twice: the next look shows what came of it, and the plan is made anew.
 
 use super::{
-    desired::{self, ControlState, Result},
+    desired::{self, ControlState, OneOffEnd, Result},
     listening, narrate,
-    plan::{Busy, Failure, Step, Why},
+    plan::{Busy, Ended, Failure, Step, Why},
+    relay::{self, Relays},
 };
 use crate::{
     engine::{EngineError, InstanceEngine, InstanceKey, InstanceSpec},
     logs::{Ingest, LogStore, SOURCE_PVDIFY},
 };
 use pvdify_api::logs::LogLine;
-use pvdify_types::{AppId, InstanceId, ReleaseVersion};
+use pvdify_types::{AppId, InstanceId, OneOffStatus, ReleaseVersion};
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Log lines that a failed release keeps.
 const TAIL_LINES: usize = 20;
+/// Log lines that are kept of what ran once.
+const OUTPUT_LINES: usize = 2000;
+/// Heroku's words for what runs once.
+const UP: &str = "State changed from starting to up";
+const COMPLETE: &str = "State changed from up to complete";
 
 /// How a slow move ended.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ pub(super) struct Actor {
     starts: Arc<Semaphore>,
     outcomes: mpsc::UnboundedSender<Outcome>,
     busy: Busy,
+    relays: Relays,
 }
 
 /// Pvdify's own lines in an app's log.
@@ -50,6 +57,17 @@ pub(super) struct Voice {
 impl Voice {
     pub(super) fn new(logs: LogStore) -> Self {
         Self { logs }
+    }
+
+    /// The last lines that an instance wrote, as far as they are in the log.
+    fn last_lines(&self, app: &AppId, instance: &InstanceId, count: usize) -> Vec<String> {
+        match self.logs.tail_of_instance(app, instance, count) {
+            Ok(lines) => lines.into_iter().map(|line| line.message).collect(),
+            Err(error) => {
+                tracing::warn!(%app, %instance, %error, "the last log lines of an instance could not be read");
+                Vec::new()
+            }
+        }
     }
 
     pub(super) fn say(&self, key: &InstanceKey, message: String) {
@@ -82,6 +100,7 @@ impl Actor {
             starts: Arc::new(Semaphore::new(starts_at_once)),
             outcomes,
             busy: Busy::default(),
+            relays: Relays::default(),
         };
         (actor, receiver)
     }
@@ -105,6 +124,14 @@ impl Actor {
             Step::Remove(instance, key, why) => self.remove(instance, &key, why),
             Step::Activate(app, version) => self.state.activate(&app, version).await?,
             Step::Fail(app, version, failure) => self.fail(&app, version, failure).await?,
+            Step::Began(key, since) => {
+                if let Some(name) = key.one_off() {
+                    self.voice.say(&key, UP.to_owned());
+                    self.state.one_off_began(&key.app, name, since).await?;
+                }
+            }
+            Step::Halt(instance, key) => self.halt(instance, key),
+            Step::End(instance, key, ended) => self.end_one_off(instance, key, ended).await?,
             Step::RemoveNetwork(name) => self.engine.remove_network(&name).await?,
             Step::Forget(app) => {
                 self.state.forget(&app).await?;
@@ -121,9 +148,10 @@ impl Actor {
             return;
         }
         let key = &spec.key;
-        self.state
-            .progress(&key.app, key.release, format!("Starting {}", key.dyno()))
-            .await;
+        if let Some(text) = announcement(&spec) {
+            self.state.progress(&key.app, key.release, text).await;
+        }
+        self.relays.begin(&self.state, &self.voice.logs, key);
         let (engine, starts, outcomes) = (
             Arc::clone(&self.engine),
             Arc::clone(&self.starts),
@@ -134,7 +162,7 @@ impl Actor {
         tokio::spawn(async move {
             // The semaphore is never closed; without a permit the start would merely not wait its turn.
             let _turn = starts.acquire().await.ok();
-            voice.say(&spec.key, narrate::starting(&spec.command));
+            voice.say(&spec.key, narrate::starting(spec.launch.command()));
             let key = spec.key.clone();
             let started = async {
                 let bindings = state.bindings(&key.app, key.release).await;
@@ -160,22 +188,66 @@ impl Actor {
         }
         let (end, voice, grace) = (self.end(), self.voice.clone(), self.stop_grace);
         tokio::spawn(async move {
-            voice.say(&key, "Stopping all processes with SIGTERM".to_owned());
-            match end.engine.stop(&instance, grace).await {
-                Ok(stopped) => {
-                    if stopped.killed {
-                        voice.say(&key, exit_timeout(grace));
-                        voice.say(&key, "Stopping remaining processes with SIGKILL".to_owned());
-                    }
-                    if let Some(status) = stopped.status {
-                        voice.say(&key, format!("Process exited with status {status}"));
-                    }
+            // One that can't be stopped is removed below, and killed if need be.
+            if let Some(status) = end.stop(&voice, &instance, &key, grace).await {
+                voice.say(&key, exited(status));
+            }
+            if let Some(name) = key.one_off() {
+                end.ingest.flush().await;
+                let output = voice.last_lines(&key.app, &instance, OUTPUT_LINES);
+                if let Err(error) = end.state.one_off_output(&key.app, name, output).await {
+                    tracing::warn!(%instance, %error, "what a process wrote that ran once was not kept");
                 }
-                // It is removed below, and killed if need be.
-                Err(error) => tracing::warn!(%instance, %error, "not stopped"),
             }
             end.finish(instance).await;
         });
+    }
+
+    fn halt(&mut self, instance: InstanceId, key: InstanceKey) {
+        if !self.busy.ending.insert(instance.clone()) {
+            return;
+        }
+        let (end, voice, grace) = (self.end(), self.voice.clone(), self.stop_grace);
+        tokio::spawn(async move {
+            // The next look sees how it exited, and tells.
+            end.stop(&voice, &instance, &key, grace).await;
+            // Without a receiver the loop has ended, and nobody needs to know.
+            end.outcomes.send(Outcome::Ended(instance)).ok();
+        });
+    }
+
+    /// Its end is written down before it goes: a kill in between finds it once more.
+    async fn end_one_off(
+        &mut self,
+        instance: Option<InstanceId>,
+        key: InstanceKey,
+        ended: Ended,
+    ) -> Result<()> {
+        let Some(name) = key.one_off() else { return Ok(()) };
+        self.ingest.flush().await;
+        self.relays.end(&key).await;
+        let output = instance
+            .as_ref()
+            .map(|instance| self.voice.last_lines(&key.app, instance, OUTPUT_LINES));
+        if let Some(status) = ended.exit_status {
+            self.voice.say(&key, exited(status));
+        }
+        self.voice.say(&key, COMPLETE.to_owned());
+        let end = OneOffEnd {
+            status: match ended.failure {
+                None => OneOffStatus::Succeeded,
+                Some(_) => OneOffStatus::Failed,
+            },
+            exit_status: ended.exit_status,
+            failure: ended.failure,
+            output: output.unwrap_or_default(),
+        };
+        self.state.one_off_ended(&key.app, name, end).await?;
+        if let Some(instance) = instance.filter(|instance| self.busy.ending.insert(instance.clone())) {
+            let end = self.end();
+            tokio::spawn(async move { end.finish(instance).await });
+        }
+        Ok(())
     }
 
     fn remove(&mut self, instance: InstanceId, key: &InstanceKey, why: Why) {
@@ -190,6 +262,7 @@ impl Actor {
     fn end(&self) -> End {
         End {
             engine: Arc::clone(&self.engine),
+            state: Arc::clone(&self.state),
             ingest: self.ingest.clone(),
             outcomes: self.outcomes.clone(),
         }
@@ -208,13 +281,7 @@ impl Actor {
                 reason = format!("{reason}: {more}");
             }
             self.ingest.flush().await;
-            tail = match self.voice.logs.tail_of_instance(app, instance, TAIL_LINES) {
-                Ok(lines) => lines.into_iter().map(|line| line.message).collect(),
-                Err(error) => {
-                    tracing::warn!(%app, %error, "the last log lines of a failed release could not be read");
-                    Vec::new()
-                }
-            };
+            tail = self.voice.last_lines(app, instance, TAIL_LINES);
         }
         self.state.fail(app, version, reason, tail).await
     }
@@ -229,11 +296,36 @@ impl Actor {
 /// What the end of an instance needs.
 struct End {
     engine: Arc<dyn InstanceEngine>,
+    state: Arc<dyn ControlState>,
     ingest: Ingest,
     outcomes: mpsc::UnboundedSender<Outcome>,
 }
 
 impl End {
+    /// SIGTERM, grace, SIGKILL, and what the app's log says of it. Gives the exit status, when there is one.
+    async fn stop(
+        &self,
+        voice: &Voice,
+        instance: &InstanceId,
+        key: &InstanceKey,
+        grace: Duration,
+    ) -> Option<i64> {
+        voice.say(key, "Stopping all processes with SIGTERM".to_owned());
+        match self.engine.stop(instance, grace).await {
+            Ok(stopped) => {
+                if stopped.killed {
+                    voice.say(key, exit_timeout(grace));
+                    voice.say(key, "Stopping remaining processes with SIGKILL".to_owned());
+                }
+                stopped.status
+            }
+            Err(error) => {
+                tracing::warn!(%instance, %error, "not stopped");
+                None
+            }
+        }
+    }
+
     /// Removes it once its last words are read: they go with it.
     async fn finish(self, instance: InstanceId) {
         self.ingest.flush().await;
@@ -245,8 +337,23 @@ impl End {
     }
 }
 
+/// What whoever waits for the release is told of a start; nothing of one that has nothing to do with it.
+fn announcement(spec: &InstanceSpec) -> Option<String> {
+    match spec.key.one_off() {
+        None => Some(format!("Starting {}", spec.key.dyno())),
+        Some(name) if relay::is_waited_for(&spec.key) => {
+            Some(format!("Running {name}: {}", spec.launch.command()))
+        }
+        Some(_) => None,
+    }
+}
+
 fn unreadable(error: &desired::Error) -> EngineError {
     EngineError::Unavailable(format!("what the app is bound to can't be read: {error}"))
+}
+
+fn exited(status: i64) -> String {
+    format!("Process exited with status {status}")
 }
 
 fn exit_timeout(grace: Duration) -> String {

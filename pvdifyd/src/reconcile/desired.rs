@@ -5,11 +5,12 @@
 
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, AppName, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, ProcessType,
-    ReleaseVersion, Resources, RouteTable,
+    AppId, AppName, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, OneOffName,
+    OneOffStatus, ProcessType, ReleaseVersion, Resources, RouteTable,
 };
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -32,6 +33,38 @@ pub struct DesiredApp {
     pub restart_generation: u64,
     /// Every host that should reach it, `NAME.DOMAIN` first.
     pub hosts: Vec<String>,
+    /// Processes that should run once to their end, and have not ended.
+    pub one_offs: Vec<OneOff>,
+}
+
+/// A process that should run once to its end.
+#[derive(Clone, Debug)]
+pub struct OneOff {
+    /// Which.
+    pub name: OneOffName,
+    /// The release whose image, config and resources it has.
+    pub spec: Arc<ReleaseSpec>,
+    /// For the shell; of kind `release`, the process type's.
+    pub command: String,
+    /// It was seen running: then it is not started again.
+    pub is_running: bool,
+    /// When it must have ended, else it is stopped and has failed.
+    pub deadline: SystemTime,
+    /// The time it has, for people.
+    pub timeout: Duration,
+}
+
+/// How a one-off process ended, and what it wrote last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneOffEnd {
+    /// `succeeded` or `failed`.
+    pub status: OneOffStatus,
+    /// Of its first process; `None` when it never ran or was lost.
+    pub exit_status: Option<i64>,
+    /// One line of why it failed, without its name.
+    pub failure: Option<String>,
+    /// Oldest first.
+    pub output: Vec<String>,
 }
 
 /// A release on its way.
@@ -43,6 +76,8 @@ pub struct Candidate {
     pub formation: Formation,
     /// When it must be ready, else it has failed.
     pub deadline: SystemTime,
+    /// Its release command has not ended: until then nothing of it starts, and its time does not run.
+    pub waits_for_command: bool,
 }
 
 /// All that is needed to run a release; the same spec gives the same containers.
@@ -102,6 +137,13 @@ pub trait ControlState: Send + Sync {
     ) -> Result<()>;
     /// A line for whoever waits for this release.
     async fn progress(&self, app: &AppId, version: ReleaseVersion, text: String);
+    /// A one-off process was seen running. Nothing happens when it is not `pending`.
+    async fn one_off_began(&self, app: &AppId, name: OneOffName, started_at: SystemTime) -> Result<()>;
+    /// A one-off process ended. One of kind `release` that failed fails its release in the same transaction.
+    /// Nothing happens when it has ended already.
+    async fn one_off_ended(&self, app: &AppId, name: OneOffName, end: OneOffEnd) -> Result<()>;
+    /// What a one-off process wrote that was stopped after it had ended in the database.
+    async fn one_off_output(&self, app: &AppId, name: OneOffName, output: Vec<String>) -> Result<()>;
     /// A deleting app has nothing left in the engine: its rows may go.
     async fn forget(&self, app: &AppId) -> Result<()>;
     /// Saves a generation number before the table that bears it is shown to the router.

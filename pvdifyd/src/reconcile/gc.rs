@@ -28,8 +28,7 @@ impl Orphans {
             .flatten()
             .filter_map(|network| network.app.as_ref());
         let present: BTreeSet<&AppId> = observed
-            .instances
-            .iter()
+            .all()
             .map(|instance| &instance.engine.key.app)
             .chain(networks)
             .filter(|app| !desired.iter().any(|desired| desired.id == **app))

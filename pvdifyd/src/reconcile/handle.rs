@@ -3,6 +3,7 @@
 //! A handle carries whole immutable values, never commands: whoever changes the database wakes the loop,
 //! and the loop reads for itself what should run.
 
+use crate::engine::InstanceKind;
 use pvdify_api::control::RouterReport;
 use pvdify_types::{AppId, InstanceId, ProcessType, ReleaseVersion, RouteTable};
 use std::{
@@ -21,6 +22,8 @@ pub struct Observation {
 /// One instance, as engine and probe see it.
 #[derive(Clone, Debug)]
 pub struct ObservedInstance {
+    /// Of a process type, or of what runs once.
+    pub kind: InstanceKind,
     /// The engine's id.
     pub id: InstanceId,
     /// Whose.
@@ -183,6 +186,7 @@ mod tests {
 
     fn web(id: &str, release: u64, state: InstanceState) -> ObservedInstance {
         ObservedInstance {
+            kind: InstanceKind::Process,
             id: id.parse().unwrap(),
             app: "a".parse().unwrap(),
             process: ProcessType::web(),

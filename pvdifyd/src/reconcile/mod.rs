@@ -25,6 +25,7 @@ mod pace;
 mod plan;
 mod probe;
 mod publish;
+mod relay;
 mod routes;
 mod spec;
 #[cfg(test)]

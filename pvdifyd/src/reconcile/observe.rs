@@ -5,7 +5,7 @@ use super::{
     handle::{InstanceState, Observation, ObservedInstance},
     probe::Prober,
 };
-use crate::engine::{EngineInstance, EngineNetwork, EngineState, InstanceEngine};
+use crate::engine::{EngineInstance, EngineNetwork, EngineState, InstanceEngine, InstanceKind};
 use pvdify_types::InstanceId;
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,10 @@ impl Instance {
 /// Everything of this installation in the engine.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
+    /// Of process types.
     pub(super) instances: Vec<Instance>,
+    /// Of what runs once.
+    pub(super) one_offs: Vec<Instance>,
     /// `None` when they were not looked at this time.
     pub(super) networks: Option<Vec<EngineNetwork>>,
 }
@@ -56,15 +59,20 @@ impl Observed {
             .collect()
     }
 
+    /// Of both sorts.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().chain(&self.one_offs)
+    }
+
     /// For the rest of pvdifyd; instances that wait after a crash are in no engine, but people ask for them.
     pub(super) fn to_public<'a>(
         &self,
         waiting: impl Iterator<Item = (&'a crate::engine::InstanceKey, &'a InstanceId)>,
     ) -> Observation {
         let mut instances: Vec<ObservedInstance> = self
-            .instances
-            .iter()
+            .all()
             .map(|instance| ObservedInstance {
+                kind: instance.engine.key.kind,
                 id: instance.engine.id.clone(),
                 app: instance.engine.key.app.clone(),
                 process: instance.engine.key.process.clone(),
@@ -80,6 +88,7 @@ impl Observed {
                 continue;
             }
             instances.push(ObservedInstance {
+                kind: key.kind,
                 id: last.clone(),
                 app: key.app.clone(),
                 process: key.process.clone(),
@@ -120,16 +129,23 @@ impl Observer {
         prober.follow(&list, desired);
         self.exits
             .retain(|id, _| list.iter().any(|instance| instance.id == *id));
-        let mut instances = Vec::with_capacity(list.len());
+        let mut observed = Observed {
+            networks,
+            ..Observed::default()
+        };
         for instance in list {
             let last_exit = self.last_exit(engine, &instance).await?;
-            instances.push(Instance {
+            let sort = match instance.key.kind {
+                InstanceKind::Process => &mut observed.instances,
+                InstanceKind::OneOff => &mut observed.one_offs,
+            };
+            sort.push(Instance {
                 ready: is_ready(&instance, prober),
                 engine: instance,
                 last_exit,
             });
         }
-        Ok(Observed { instances, networks })
+        Ok(observed)
     }
 
     async fn last_exit(
@@ -159,8 +175,11 @@ fn is_ready(instance: &EngineInstance, prober: &Prober) -> bool {
     if instance.state != EngineState::Running {
         return false;
     }
-    if instance.key.process.is_web() {
-        return prober.found_ready(instance);
+    match instance.key.kind {
+        // Nothing waits for it but its end.
+        InstanceKind::OneOff => return true,
+        InstanceKind::Process if instance.key.process.is_web() => return prober.found_ready(instance),
+        InstanceKind::Process => {}
     }
     let ran = instance
         .started_at

@@ -1,8 +1,8 @@
 //! From a release to the instances it should have running. Pure: the same release gives the same keys.
 
-use super::desired::{DesiredApp, ReleaseSpec};
-use crate::engine::{InstanceKey, InstanceSpec};
-use pvdify_types::{Formation, ProcessType};
+use super::desired::{DesiredApp, OneOff, ReleaseSpec};
+use crate::engine::{InstanceKey, InstanceKind, InstanceSpec, Launch};
+use pvdify_types::{Formation, OneOffKind, ProcessType};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Format
         }
         let spec_hash = hash(release, command);
         keys.extend((1..=count).map(|ordinal| InstanceKey {
+            kind: InstanceKind::Process,
             app: app.id.clone(),
             app_name: app.name.clone(),
             process: process.clone(),
@@ -31,9 +32,44 @@ pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Format
     keys
 }
 
-/// All that makes the container of a key, but for what the app is bound to: that can be large, and is read when it is
-/// started (`act.rs`).
+/// The key of a one-off process.
+pub(super) fn one_off_key(app: &DesiredApp, one_off: &OneOff) -> InstanceKey {
+    InstanceKey {
+        kind: InstanceKind::OneOff,
+        app: app.id.clone(),
+        app_name: app.name.clone(),
+        process: one_off.name.kind.process(),
+        ordinal: one_off.name.number,
+        release: one_off.spec.version,
+        // It is not replaced by a restart of the app, nor by a change of how containers are made.
+        restart_generation: 0,
+        spec_hash: String::new(),
+    }
+}
+
+/// All that makes the container of a one-off process.
+pub(super) fn one_off(one_off: &OneOff, key: &InstanceKey) -> InstanceSpec {
+    let launcher = one_off.spec.launcher;
+    let launch = match one_off.name.kind {
+        OneOffKind::Release => Launch::of_type(&one_off.command, launcher),
+        OneOffKind::Postdeploy | OneOffKind::Cron | OneOffKind::Run => {
+            Launch::of_command(&one_off.command, launcher)
+        }
+    };
+    make(&one_off.spec, key, launch)
+}
+
+/// All that makes the container of a key of [`wanted`].
 pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec {
+    make(
+        release,
+        key,
+        Launch::of_type(command(release, &key.process), release.launcher),
+    )
+}
+
+/// What the app is bound to is left out: that can be large, and is read when the container is started (`act.rs`).
+fn make(release: &ReleaseSpec, key: &InstanceKey, launch: Launch) -> InstanceSpec {
     let mut own_env = BTreeMap::from([
         ("PORT", release.port.to_string()),
         ("DYNO", key.dyno()),
@@ -48,8 +84,7 @@ pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec
     InstanceSpec {
         key: key.clone(),
         image: release.image.clone(),
-        command: command(release, &key.process).to_owned(),
-        launcher: release.launcher,
+        launch,
         config: release.config.clone(),
         own_env,
         publish: key.process.is_web().then_some(release.port),

@@ -35,6 +35,7 @@ pub(super) fn app(scaled: &str) -> DesiredApp {
         candidate: None,
         restart_generation: 0,
         hosts: vec!["demo.localhost".into()],
+        one_offs: Vec::new(),
     }
 }
 
@@ -94,6 +95,7 @@ pub(super) fn instance(id: &str, key: InstanceKey) -> Instance {
 pub(super) fn observed(instances: Vec<Instance>) -> Observed {
     Observed {
         instances,
+        one_offs: Vec::new(),
         networks: Some(Vec::new()),
     }
 }

@@ -55,7 +55,10 @@ impl Reconciler {
             if let Step::Remove(instance, key, Why::Looping) = &step {
                 self.crashes.crashed(key, instance, now);
             }
-            decided |= matches!(step, Step::Activate(..) | Step::Fail(..) | Step::RemoveNetwork(_));
+            decided |= matches!(
+                step,
+                Step::Activate(..) | Step::Fail(..) | Step::End(..) | Step::RemoveNetwork(_)
+            );
             self.actor.run(step).await?;
         }
         Ok(if decided { Duration::ZERO } else { pause })
@@ -72,10 +75,7 @@ impl Reconciler {
         if with_networks {
             self.networks_looked = Some(Instant::now());
         }
-        let sources = observed
-            .instances
-            .iter()
-            .filter_map(|instance| instance.engine.log_source());
+        let sources = observed.all().filter_map(|instance| instance.engine.log_source());
         self.ingest.sync(sources.collect());
         Ok(observed)
     }
@@ -107,16 +107,17 @@ impl Reconciler {
                     .candidate
                     .iter()
                     .map(|candidate| (&candidate.spec, &candidate.formation));
+                let one_offs = app.one_offs.iter();
                 current
                     .chain(candidate)
                     .flat_map(|(release, formation)| spec::wanted(app, release, formation))
+                    .chain(one_offs.map(|one_off| spec::one_off_key(app, one_off)))
             })
             .collect();
         self.crashes.observe(&observed.instances, &wanted, now);
         self.orphans.observe(desired, observed, now);
         let present: BTreeSet<InstanceId> = observed
-            .instances
-            .iter()
+            .all()
             .map(|instance| instance.engine.id.clone())
             .collect();
         self.departures.retain(&present);

@@ -19,6 +19,7 @@ pub mod domains;
 mod error;
 pub mod formation;
 pub mod installation;
+pub mod one_offs;
 mod open;
 pub mod releases;
 pub mod secrets;
@@ -35,7 +36,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -216,6 +217,19 @@ pub fn now() -> i64 {
 pub fn as_date(millis: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A stored time for the clock.
+#[must_use]
+pub fn as_time(millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A time of the clock as it is stored.
+#[must_use]
+pub fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

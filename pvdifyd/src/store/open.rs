@@ -16,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0003_stack_releases.sql")),
     M::up(include_str!("../../migrations/0004_buildpacks.sql")),
     M::up(include_str!("../../migrations/0005_bindings.sql")),
+    M::up(include_str!("../../migrations/0006_one_offs.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -1,14 +1,15 @@
 //! An engine in memory: containers are listening sockets, commands are words, calls can fail.
 //!
-//! Commands: `serve` listens; `deaf` runs and never listens; `exit` ends at once with status 7.
+//! Commands: `serve` listens; `deaf` runs and never listens; `exit` ends at once with status 7; `migrate` ends with
+//! status 0 once it was seen running.
 
 use crate::harness::Faults;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use pvdify_types::{AppId, AppName, ImageRef, InstallationId, InstanceId};
 use pvdifyd::engine::{
-    EngineError, EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceEngine, InstanceSpec,
-    Result, Stopped, container_name, network_name,
+    EngineError, EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceEngine, InstanceKind,
+    InstanceSpec, Result, Stopped, container_name, network_name,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,11 +23,15 @@ pub(crate) struct World {
     pub(crate) containers: BTreeMap<InstanceId, Container>,
     pub(crate) networks: BTreeSet<String>,
     made: u32,
+    /// Each container that was ever made to run once, as `release.1001 v2`.
+    pub(crate) ran_once: Vec<String>,
 }
 
 pub(crate) struct Container {
     pub(crate) instance: EngineInstance,
     pub(crate) command: String,
+    /// It was listed as running.
+    seen: bool,
     name: String,
     listener: Option<TcpListener>,
 }
@@ -90,10 +95,14 @@ impl FakeEngine {
         }
         world.containers.retain(|_, container| container.name != name);
         world.made += 1;
+        if spec.key.kind == InstanceKind::OneOff {
+            let name = format!("{} {}", spec.key.dyno(), spec.key.release);
+            world.ran_once.push(name);
+        }
         let id: InstanceId = format!("c{}", world.made).parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = spec.publish.map(|_| listener.local_addr().unwrap());
-        let state = match spec.command.as_str() {
+        let state = match spec.launch.command() {
             "exit" => EngineState::Exited(7),
             _ => EngineState::Running,
         };
@@ -111,9 +120,10 @@ impl FakeEngine {
                 endpoint,
                 log_path: None,
             },
-            command: spec.command.clone(),
+            command: spec.launch.command().to_owned(),
+            seen: false,
             name,
-            listener: Some(listener).filter(|_| spec.command == "serve"),
+            listener: Some(listener).filter(|_| spec.launch.command() == "serve"),
         };
         world.containers.insert(id.clone(), container);
         id
@@ -215,12 +225,17 @@ impl InstanceEngine for FakeEngine {
 
     async fn list(&self) -> Result<Vec<EngineInstance>> {
         self.pass("list").await?;
-        let world = self.world();
-        Ok(world
-            .containers
-            .values()
-            .map(|container| container.instance.clone())
-            .collect())
+        let mut world = self.world();
+        let mut list = Vec::new();
+        for container in world.containers.values_mut() {
+            let runs = container.instance.state == EngineState::Running;
+            if runs && container.command == "migrate" && std::mem::replace(&mut container.seen, true) {
+                container.instance.state = EngineState::Exited(0);
+                container.instance.finished_at = Some(SystemTime::now());
+            }
+            list.push(container.instance.clone());
+        }
+        Ok(list)
     }
 
     async fn inspect(&self, instance: &InstanceId) -> Result<Option<EngineInstance>> {

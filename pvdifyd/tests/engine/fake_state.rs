@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use pvdify_types::{
-    AppId, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, ReleaseVersion, Resources,
-    RouteTable,
+    AppId, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, OneOffKind, OneOffName,
+    ReleaseVersion, Resources, RouteTable,
 };
-use pvdifyd::reconcile::desired::{Candidate, ControlState, DesiredApp, Readiness, ReleaseSpec, Result};
+use pvdifyd::reconcile::desired::{
+    Candidate, ControlState, DesiredApp, OneOff, OneOffEnd, Readiness, ReleaseSpec, Result,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -20,6 +22,9 @@ pub(crate) struct Rows {
     pub(crate) apps: BTreeMap<AppId, DesiredApp>,
     pub(crate) activated: Vec<u64>,
     pub(crate) failed: Vec<(u64, String, Vec<String>)>,
+    /// Each one-off process that was seen running, and each that ended, with why it failed.
+    pub(crate) began: Vec<OneOffName>,
+    pub(crate) ended: Vec<(OneOffName, Option<String>)>,
     pub(crate) progress: Vec<String>,
     pub(crate) generation: u64,
 }
@@ -60,12 +65,34 @@ impl FakeState {
             candidate: Some(candidate(release, scaled)),
             restart_generation: 0,
             hosts: vec!["demo.localhost".into()],
+            one_offs: Vec::new(),
         };
         self.rows().apps.insert(id, app);
     }
 
+    /// A release with a type `release` has its command run first, as `release.1001`.
     pub(crate) fn deploy(&self, release: ReleaseSpec, scaled: &str) {
-        self.change(|app| app.candidate = Some(candidate(release, scaled)));
+        self.change(|app| {
+            let command = release
+                .processes
+                .iter()
+                .find(|(process, _)| process.is_release_phase());
+            app.one_offs.extend(command.map(|(_, command)| OneOff {
+                name: OneOffName {
+                    kind: OneOffKind::Release,
+                    number: 1001,
+                },
+                spec: Arc::new(release.clone()),
+                command: command.clone(),
+                is_running: false,
+                deadline: SystemTime::now() + Duration::from_secs(60),
+                timeout: Duration::from_secs(60),
+            }));
+            app.candidate = Some(Candidate {
+                waits_for_command: !app.one_offs.is_empty(),
+                ..candidate(release, scaled)
+            });
+        });
     }
 }
 
@@ -74,6 +101,7 @@ pub(crate) fn candidate(spec: ReleaseSpec, scaled: &str) -> Candidate {
         spec,
         formation: formation(scaled),
         deadline: SystemTime::now() + Duration::from_secs(60),
+        waits_for_command: false,
     }
 }
 
@@ -164,6 +192,50 @@ impl ControlState for FakeState {
             }
         }
         self.faults.after("fail").await;
+        Ok(())
+    }
+
+    async fn one_off_began(&self, app: &AppId, name: OneOffName, _: SystemTime) -> Result<()> {
+        self.faults.pass("one_off_began").await?;
+        {
+            let mut rows = self.rows();
+            let one_offs = &mut rows.apps.get_mut(app).unwrap().one_offs;
+            if let Some(one_off) = one_offs.iter_mut().find(|one_off| one_off.name == name) {
+                one_off.is_running = true;
+                rows.began.push(name);
+            }
+        }
+        self.faults.after("one_off_began").await;
+        Ok(())
+    }
+
+    async fn one_off_ended(&self, app: &AppId, name: OneOffName, end: OneOffEnd) -> Result<()> {
+        self.faults.pass("one_off_ended").await?;
+        {
+            let mut rows = self.rows();
+            let app = rows.apps.get_mut(app).unwrap();
+            let before = app.one_offs.len();
+            app.one_offs.retain(|one_off| one_off.name != name);
+            if app.one_offs.len() < before {
+                let failure = end.failure.map(|failure| format!("{name} {failure}"));
+                match &failure {
+                    None => app
+                        .candidate
+                        .iter_mut()
+                        .for_each(|it| it.waits_for_command = false),
+                    Some(failure) => {
+                        let version = app.candidate.take().unwrap().spec.version.0;
+                        rows.failed.push((version, failure.clone(), end.output));
+                    }
+                }
+                rows.ended.push((name, failure));
+            }
+        }
+        self.faults.after("one_off_ended").await;
+        Ok(())
+    }
+
+    async fn one_off_output(&self, _: &AppId, _: OneOffName, _: Vec<String>) -> Result<()> {
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use std::sync::{
 use tokio::task::JoinSet;
 
 /// Every call that the loop makes of engine and database.
-const CALLS: [&str; 11] = [
+const CALLS: [&str; 13] = [
     "load",
     "list",
     "networks",
@@ -23,22 +23,27 @@ const CALLS: [&str; 11] = [
     "remove",
     "remove_network",
     "activate",
+    "one_off_began",
+    "one_off_ended",
     "forget",
     "save_generation",
     "last_generation",
 ];
+const WITH_COMMAND: [(&str, &str); 3] = [("web", "serve"), ("worker", "work"), ("release", "migrate")];
 /// Those that change something.
-const CHANGES: [&str; 7] = [
+const CHANGES: [&str; 9] = [
     "start",
     "stop",
     "remove",
     "remove_network",
     "activate",
+    "one_off_began",
+    "one_off_ended",
     "forget",
     "save_generation",
 ];
 
-/// v1, then v2, then deletion. From the first answer on there is always one, until it is deleted.
+/// v1, then v2 with a release command, then deletion. From the first answer on there is always one, until it is deleted.
 async fn life(fault: Option<Fault>) {
     let installation = Arc::new(Installation::start(fault));
     let what = |what: &str| format!("{what} ({fault:?})");
@@ -57,7 +62,7 @@ async fn life(fault: Option<Fault>) {
     let watcher = tokio::spawn(watch(Arc::clone(&installation), Arc::clone(&watched)));
     installation
         .state
-        .deploy(release(2, &image(), &BOTH), "web=1 worker=1");
+        .deploy(release(2, &image(), &WITH_COMMAND), "web=1 worker=1");
     installation.wake();
     until(&what("only v2 runs"), || {
         installation.engine.running() == ["web.1 v2", "worker.1 v2"]
@@ -72,6 +77,12 @@ async fn life(fault: Option<Fault>) {
     watched.store(false, Ordering::Relaxed);
     watcher.await.unwrap();
     assert_eq!(installation.state.rows().activated, [1, 2], "{fault:?}");
+    assert_eq!(
+        installation.engine.world().ran_once,
+        ["release.1001 v2"],
+        "{fault:?}"
+    );
+    assert_eq!(installation.state.rows().ended.len(), 1, "{fault:?}");
 
     installation.state.change(|app| app.deleting = true);
     installation.wake();
@@ -86,6 +97,8 @@ async fn life(fault: Option<Fault>) {
     );
     assert_eq!(installation.state.rows().failed, [], "{fault:?}");
     match fault {
+        // The command has ended by then.
+        Some(Fault::Fails("one_off_began", _) | Fault::DiesBefore("one_off_began", _)) => {}
         Some(Fault::Fails(call, 1) | Fault::DiesBefore(call, 1)) => {
             assert!(
                 installation.faults.count(call) > 1,

@@ -91,6 +91,69 @@ async fn a_candidate_that_exits_fails_and_the_old_release_serves_on() {
 }
 
 #[tokio::test]
+async fn a_release_command_that_fails_leaves_the_old_release_untouched() {
+    let installation = Installation::start(None);
+    installation.state.create(release(1, &image(), &BOTH), "web=1");
+    until("v1 serves", || {
+        installation
+            .endpoints()
+            .is_some_and(|endpoints| endpoints.len() == 1)
+    })
+    .await;
+    let before = installation.endpoints();
+    let broken = [("web", "serve"), ("release", "exit")];
+    installation.state.deploy(release(2, &image(), &broken), "web=1");
+    installation.wake();
+    until("v2 failed", || !installation.state.rows().failed.is_empty()).await;
+    let (version, reason, _) = installation.state.rows().failed[0].clone();
+    assert_eq!(
+        (version, reason.as_str()),
+        (2, "release.1001 exited with status 7")
+    );
+    until("its container is gone", || {
+        installation.engine.world().containers.len() == 1
+    })
+    .await;
+    assert_eq!(installation.endpoints(), before);
+    let progress = installation.state.rows().progress.clone();
+    assert!(progress.contains(&"v2: Running release.1001: exit".to_owned()));
+    assert!(
+        !progress.iter().any(|line| line.starts_with("v2: Starting")),
+        "nothing else began"
+    );
+    installation.faults.assert_unbroken();
+}
+
+#[tokio::test]
+async fn a_release_command_past_its_time_is_stopped_and_fails_the_release() {
+    let installation = Installation::start(None);
+    installation.state.create(release(1, &image(), &BOTH), "web=1");
+    until("v1 serves", || {
+        installation
+            .endpoints()
+            .is_some_and(|endpoints| endpoints.len() == 1)
+    })
+    .await;
+    let endless = [("web", "serve"), ("release", "work")];
+    installation.state.deploy(release(2, &image(), &endless), "web=1");
+    installation.wake();
+    until("it runs", || !installation.state.rows().began.is_empty()).await;
+    installation
+        .state
+        .change(|app| app.one_offs[0].deadline = SystemTime::now());
+    installation.wake();
+    until("v2 failed", || !installation.state.rows().failed.is_empty()).await;
+    assert_eq!(
+        installation.state.rows().failed[0].1,
+        "release.1001 took longer than 60 s"
+    );
+    until("its container is gone", || {
+        installation.engine.world().containers.len() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_candidate_past_its_deadline_fails() {
     let installation = Installation::start(None);
     installation

@@ -7,8 +7,8 @@ use crate::{
 use futures_util::StreamExt;
 use pvdify_types::{AppId, Binding, ConfigValue, ProcessType, ReleaseVersion, Resources};
 use pvdifyd::engine::{
-    EngineState, InstanceEngine, InstanceKey, InstanceSpec, podman::PodmanEngine, probe,
-    service::PodmanService,
+    EngineState, InstanceEngine, InstanceKey, InstanceKind, InstanceSpec, Launch, podman::PodmanEngine,
+    probe, service::PodmanService,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +19,7 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
     InstanceSpec {
         publish: process.is_web().then_some(8080),
         key: InstanceKey {
+            kind: InstanceKind::Process,
             app: "a1".parse().unwrap(),
             app_name: "demo".parse().unwrap(),
             process,
@@ -28,8 +29,7 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
             spec_hash: "cafe".into(),
         },
         image: sandbox.image.clone(),
-        launcher: false,
-        command: command.into(),
+        launch: Launch::of_type(command, false),
         config: [(
             "GREETING".parse().unwrap(),
             ConfigValue::new("s3cret word".into()).unwrap(),

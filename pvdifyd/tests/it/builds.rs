@@ -165,8 +165,23 @@ async fn a_first_deploy_sets_the_app_up_as_its_app_json_says_and_no_later_one_do
         !lines.iter().any(|line| line.contains("Setting the app up")),
         "{lines:?}"
     );
+    let postdeploys = server.dump().matches("postdeploy, Integer(1), seed,").count();
+    assert_eq!(postdeploys, 1, "{}", server.dump());
     let after = client.config(&app).await.unwrap();
     assert!(!after.contains_key("GREETING") && after["SECRET"] == config["SECRET"]);
+}
+
+#[tokio::test]
+async fn a_postdeploy_that_fails_is_told_and_its_release_serves() {
+    let (server, app) = start().await;
+    let key = [("KEY".to_owned(), Some("mine".to_owned()))].into();
+    server.client().set_config(&app, &key).await.unwrap();
+    let (lines, last) = told(push(&server, &app, 'a', "setup fail").await).await;
+    assert_eq!(last, released(1));
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some(" !     postdeploy.1001 exited with status 3; v1 serves all the same")
+    );
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             | "/apps/{name}/releases"
             | "/apps/{name}/releases/{version}"
             | "/apps/{name}/releases/{version}/events"
+            | "/apps/{name}/releases/{version}/output"
             | "/apps/{name}/domains"
             | "/apps/{name}/buildpacks"
             | "/apps/{name}/ps"
@@ -31,6 +32,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         ("post", "/apps") => (Some(Write), json!({"name": "made"})),
         ("patch", "/apps/{name}") => (Some(Write), json!({"environment": "staging"})),
         ("post", "/apps/{name}/releases") => (Some(Write), json!({"image": "three"})),
+        ("post", "/apps/{name}/releases/{version}/cancel") => (Some(Write), json!({})),
         ("post", "/apps/{name}/rollback") => (Some(Write), json!({"version": 1})),
         ("put", "/apps/{name}/config") => (Some(Write), json!({"B": "2"})),
         ("post", "/apps/{name}/domains") => (Some(Write), json!({"domain": "new.example.com"})),
@@ -66,7 +68,14 @@ async fn call(
     let path = endpoint
         .path
         .replace("{name}", app)
-        .replace("{version}", "1")
+        .replace(
+            "{version}",
+            if endpoint.path.ends_with("/cancel") {
+                "4"
+            } else {
+                "1"
+            },
+        )
         .replace("{key}", "A")
         .replace("{binding}", "db")
         .replace("{domain}", "www.example.com")
@@ -99,7 +108,7 @@ async fn prepare(endpoint: &Endpoint) -> (Server, [String; 3]) {
         environment: None,
     };
     let app = client.create_app(&body).await.unwrap().name;
-    for image in ["one", "two"] {
+    for image in ["one-command", "two"] {
         let body = pvdify_api::releases::CreateRelease { image: image.into() };
         let version = client.create_release(&app, &body).await.unwrap().version;
         let mut events = client.release_events(&app, version).await.unwrap();
@@ -128,6 +137,10 @@ async fn prepare(endpoint: &Endpoint) -> (Server, [String; 3]) {
             name: None,
         };
         client.add_key(&key).await.unwrap();
+    }
+    if endpoint.path.ends_with("/cancel") {
+        let body = pvdify_api::releases::CreateRelease { image: "gate".into() };
+        assert_eq!(client.create_release(&app, &body).await.unwrap().version.0, 4);
     }
     (server, given.try_into().unwrap())
 }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use pvdify_api::{apps::CreateApp, keys::AddKey, releases::CreateRelease};
 use pvdify_client::Client;
 use pvdify_types::{
-    AppName, Generation, ImageName, ImageRef, ProcessType, ReleaseStatus, ReleaseVersion, Route, RouteTable,
-    Setup, app_json,
+    AppName, Generation, ImageName, ImageRef, OneOffStatus, ProcessType, ReleaseStatus, ReleaseVersion,
+    Route, RouteTable, Setup, app_json,
 };
 use pvdifyd::{
     app::{
@@ -13,10 +13,11 @@ use pvdifyd::{
         ports::{BuildRequest, BuiltImage, ImageError, Images, RunImage},
         tokens,
     },
+    engine::InstanceKind,
     http::{self, HttpSettings},
     logs::LogStore,
     reconcile::{
-        desired::{ControlState, DesiredApp},
+        desired::{ControlState, DesiredApp, OneOff, OneOffEnd},
         handle::{Handle, HandleEnds, InstanceState, Observation, ObservedInstance},
     },
     store::{Secrets, Store, anything_sealed},
@@ -45,7 +46,7 @@ pub(crate) const FINGERPRINT: &str = "SHA256:wHgjfi37VQLKT36Khw0qcemjr96gwC9G37+
 
 /// Images by the text of the reference or the source:
 /// `bad` is refused, `gate` waits until the test opens the gate, `unhealthy` never becomes ready,
-/// `worker` has a worker too, `port` exposes 3000 and has a health path, `buildpack` stands on the run image.
+/// `command` has a release command, that fails if it also says `fail`, `worker` has a worker too, `port` exposes 3000 and has a health path, `buildpack` stands on the run image.
 pub(crate) struct ScriptedImages {
     gate: watch::Sender<bool>,
     pub(crate) builds: AtomicUsize,
@@ -76,6 +77,10 @@ impl ScriptedImages {
         if text.contains("worker") {
             processes.insert("worker".parse().unwrap(), "work".into());
         }
+        if text.contains("command") {
+            let command = if text.contains("fail") { "fail" } else { "migrate" };
+            processes.insert("release".parse().unwrap(), command.into());
+        }
         Ok(BuiltImage {
             image: format!("127.0.0.1:5000/{app}/{kind}@sha256:{digest}")
                 .parse()
@@ -95,9 +100,16 @@ fn setup(text: &str) -> Setup {
     if !text.contains("setup") {
         return Setup::default();
     }
-    let json = br#"{"env": {"GREETING": "hi", "SECRET": {"generator": "secret"}, "KEY": {"description": "for mail"}},
-        "formation": {"worker": {"quantity": 2}}}"#;
-    Setup::of(&app_json::parse(json).unwrap()).unwrap()
+    let postdeploy = if text.contains("fail") {
+        "seed fail"
+    } else {
+        "seed"
+    };
+    let json =
+        r#"{"env": {"GREETING": "hi", "SECRET": {"generator": "secret"}, "KEY": {"description": "for mail"}},
+        "formation": {"worker": {"quantity": 2}}, "scripts": {"postdeploy": "POSTDEPLOY"}}"#
+            .replace("POSTDEPLOY", postdeploy);
+    Setup::of(&app_json::parse(json.as_bytes()).unwrap()).unwrap()
 }
 
 #[async_trait]
@@ -442,7 +454,11 @@ async fn reconcile(
                 app.forget(&one.id).await.unwrap();
                 continue;
             }
-            if let Some(candidate) = &one.candidate {
+            for one_off in &one.one_offs {
+                run_once(&app, one, one_off).await;
+                ends.wake.notify_one();
+            }
+            if let Some(candidate) = one.candidate.as_ref().filter(|it| !it.waits_for_command) {
                 let version = candidate.spec.version;
                 app.progress(&one.id, version, format!("web.1 of {version} starts"))
                     .await;
@@ -485,6 +501,25 @@ async fn reconcile(
     }
 }
 
+/// Runs what runs once: a command that holds `fail` ends with status 3.
+async fn run_once(app: &App, of: &DesiredApp, one_off: &OneOff) {
+    let failed = one_off.command.contains("fail");
+    app.one_off_began(&of.id, one_off.name, SystemTime::now())
+        .await
+        .unwrap();
+    let end = OneOffEnd {
+        status: if failed {
+            OneOffStatus::Failed
+        } else {
+            OneOffStatus::Succeeded
+        },
+        exit_status: Some(if failed { 3 } else { 0 }),
+        failure: failed.then(|| "exited with status 3".to_owned()),
+        output: vec![format!("{} ran", one_off.command)],
+    };
+    app.one_off_ended(&of.id, one_off.name, end).await.unwrap();
+}
+
 fn observed(app: &DesiredApp) -> Vec<ObservedInstance> {
     let Some(current) = &app.current else {
         return Vec::new();
@@ -497,6 +532,7 @@ fn observed(app: &DesiredApp) -> Vec<ObservedInstance> {
                     .to_lowercase()
                     .parse()
                     .unwrap(),
+                kind: InstanceKind::Process,
                 app: app.id.clone(),
                 process: process.clone(),
                 ordinal,

@@ -15,5 +15,6 @@ mod crash;
 mod dashboard;
 mod happy;
 mod harness;
+mod one_offs;
 mod releases;
 mod stack;

@@ -18,6 +18,8 @@ pub struct Setup {
     pub env: BTreeMap<ConfigKey, FirstValue>,
     /// Quantities, of types that nobody scaled.
     pub formation: Formation,
+    /// A command for the shell, once its first release serves.
+    pub postdeploy: Option<String>,
 }
 
 /// Where the first value of a config var comes from.
@@ -37,7 +39,11 @@ impl Setup {
     /// # Errors
     /// When a name, a value or a quantity breaks a rule; the text says which.
     pub fn of(app_json: &AppJson) -> Result<Self, String> {
-        let mut setup = Self::default();
+        let command = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let mut setup = Self {
+            postdeploy: app_json.scripts.postdeploy.as_ref().and_then(command),
+            ..Self::default()
+        };
         for (name, var) in &app_json.env {
             let wrong = |reason: String| format!("app.json: env: {name:?}: {reason}");
             let key: ConfigKey = name.parse().map_err(|error| wrong(format!("{error}")))?;

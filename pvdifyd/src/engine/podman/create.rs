@@ -4,7 +4,7 @@
 //! switch user and bind low ports, no new privileges, the default seccomp profile, own network, limits.
 
 use super::{PodmanOptions, bindings};
-use crate::engine::{InstanceSpec, container_name};
+use crate::engine::{InstanceKind, InstanceSpec, Launch, container_name};
 use pvdify_builder::podman::{
     ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Namespace, NetworkAttachment, PidsLimit,
     PortMapping, ResourceLimits, Rlimit,
@@ -24,6 +24,8 @@ const CAPABILITIES: [&str; 8] = [
     "CAP_SETGID",
     "CAP_SETUID",
 ];
+/// Of images that buildpacks made.
+const LAUNCHER: &str = "/cnb/lifecycle/launcher";
 /// Podman drops what was written before when a log file reaches this size; the tailer has read it by then.
 const LOG_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// How long `podman stop` and a host shutdown wait before SIGKILL, as Heroku.
@@ -49,18 +51,14 @@ pub(super) fn container(
     let own = spec.own_env.iter();
     env.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
     let labels = spec.key.to_labels(installation).into_iter();
-    let shell = !spec.command.is_empty() && !spec.launcher;
-    let launcher = || vec![format!("/cnb/process/{}", spec.key.process)];
+    let (entrypoint, command) = first_process(spec);
     ContainerSpec {
         name: container_name(installation, &spec.key),
         image: image.to_owned(),
         labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
         env,
-        entrypoint: match shell {
-            true => Some(["/bin/sh", "-c"].map(str::to_owned).to_vec()),
-            false => spec.launcher.then(launcher),
-        },
-        command: shell.then(|| vec![spec.command.clone()]),
+        entrypoint,
+        command,
         hostname: Some(format!("{}-{}", spec.key.process, spec.key.ordinal).replace('_', "-")),
         cap_drop: vec!["ALL".to_owned()],
         cap_add: CAPABILITIES.map(str::to_owned).to_vec(),
@@ -75,7 +73,7 @@ pub(super) fn container(
             Rlimit::new("nproc", options.limits.nproc),
         ],
         resource_limits: limits(&spec.resources),
-        restart_policy: Some("always".to_owned()),
+        restart_policy: Some(restart_policy(spec.key.kind).to_owned()),
         stop_timeout: Some(STOP_SECONDS),
         log_configuration: Some(LogConfiguration {
             driver: "k8s-file".to_owned(),
@@ -83,6 +81,25 @@ pub(super) fn container(
         }),
         oci_runtime: options.limits.runtime.clone(),
         ..ContainerSpec::default()
+    }
+}
+
+/// The entrypoint and its arguments, where they are not the image's own.
+fn first_process(spec: &InstanceSpec) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    let text = |parts: &[&str]| Some(parts.iter().map(|&part| part.to_owned()).collect());
+    match &spec.launch {
+        Launch::Image => (None, None),
+        Launch::Shell(command) => (text(&["/bin/sh", "-c"]), text(&[command])),
+        Launch::Process(_) => (text(&[&format!("/cnb/process/{}", spec.key.process)]), None),
+        Launch::Launcher(command) => (text(&[LAUNCHER]), text(&[command])),
+    }
+}
+
+/// What is to run once is not run again, by Podman or after a boot.
+fn restart_policy(kind: InstanceKind) -> &'static str {
+    match kind {
+        InstanceKind::Process => "always",
+        InstanceKind::OneOff => "no",
     }
 }
 
@@ -121,6 +138,7 @@ mod tests {
     fn spec(command: &str) -> InstanceSpec {
         InstanceSpec {
             key: InstanceKey {
+                kind: InstanceKind::Process,
                 app: "a1".parse().unwrap(),
                 app_name: "demo".parse().unwrap(),
                 process: ProcessType::web(),
@@ -132,8 +150,7 @@ mod tests {
             image: format!("127.0.0.1:5000/demo@sha256:{}", "a".repeat(64))
                 .parse()
                 .unwrap(),
-            launcher: false,
-            command: command.into(),
+            launch: Launch::of_type(command, false),
             config: [("KEY".parse().unwrap(), ConfigValue::new("secret".into()).unwrap())].into(),
             own_env: [("PORT", "8080".to_owned())].into(),
             publish: Some(8080),
@@ -170,6 +187,33 @@ mod tests {
     fn without_a_command_the_image_keeps_its_own() {
         let container = container(&"i1".parse().unwrap(), &options(), &spec(""), "img", "net");
         assert_eq!((container.entrypoint, container.command), (None, None));
+    }
+
+    #[test]
+    fn images_of_buildpacks_start_by_their_launcher_and_what_runs_once_is_not_restarted() {
+        let installation = "i1".parse().unwrap();
+        let made = |launch, kind| {
+            let mut spec = spec("");
+            spec.launch = launch;
+            spec.key.kind = kind;
+            let container = container(&installation, &options(), &spec, "img", "net");
+            (
+                container.entrypoint.unwrap(),
+                container.command,
+                container.restart_policy.unwrap(),
+            )
+        };
+        let always = (vec!["/cnb/process/web".to_owned()], None, "always".to_owned());
+        assert_eq!(made(Launch::of_type("x", true), InstanceKind::Process), always);
+        let once = (
+            vec!["/cnb/lifecycle/launcher".to_owned()],
+            Some(vec!["a && b".to_owned()]),
+            "no".to_owned(),
+        );
+        assert_eq!(
+            made(Launch::of_command("a && b", true), InstanceKind::OneOff),
+            once
+        );
     }
 
     #[test]

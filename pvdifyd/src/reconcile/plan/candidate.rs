@@ -1,4 +1,4 @@
-//! A candidate takes over when all its instances are ready, fails as a whole when one can't be, and is kept as
+//! A candidate waits for its release command, takes over when all its instances are ready, fails as a whole when one can't be, and is kept as
 //! its formation says until then.
 
 use super::{Failure, Input, Plan, Step, plan_release};
@@ -22,6 +22,9 @@ pub(super) fn plan_candidate(
     mine: &[&Instance],
     plan: &mut Plan,
 ) {
+    if candidate.waits_for_command {
+        return;
+    }
     let version = candidate.spec.version;
     let wanted = spec::wanted(app, &candidate.spec, &candidate.formation);
     let found = |key: &InstanceKey| mine.iter().copied().find(|instance| instance.engine.key == *key);

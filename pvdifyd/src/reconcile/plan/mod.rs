@@ -6,15 +6,17 @@
 //! - the current release is never touched because of a candidate: a candidate only ever starts beside it;
 //! - an instance is replaced new before old: the old one retires when its successor is ready;
 //! - what retires leaves the route table first and is stopped once nothing is open to it;
-//! - a candidate takes over when all its instances are ready, or fails as a whole.
+//! - a candidate takes over when all its instances are ready, or fails as a whole;
+//! - nothing of a candidate starts before its release command has ended well.
 
 mod candidate;
+mod one_off;
 mod release;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub(super) use step::{Failure, Step, Why};
+pub(super) use step::{Ended, Failure, Step, Why};
 
 use super::{
     crash::CrashHistory,
@@ -25,6 +27,7 @@ use super::{
 };
 use crate::engine::InstanceKey;
 use candidate::plan_candidate;
+use one_off::plan_one_offs;
 use pvdify_api::control::RouterReport;
 use pvdify_types::{AppId, InstanceId};
 use release::{plan_release, retire};
@@ -61,15 +64,15 @@ pub(super) struct Plan {
 pub(super) fn plan(input: &Input<'_>) -> Plan {
     let mut plan = Plan::default();
     for app in input.desired {
-        let mine = instances_of(input, &app.id);
         if app.deleting {
-            plan_deleted(input, app, &mine, &mut plan);
+            plan_deleted(input, app, &mut plan);
         } else {
-            plan_app(input, app, &mine, &mut plan);
+            plan_app(input, app, &instances_of(input, &app.id), &mut plan);
+            plan_one_offs(input, app, &mut plan);
         }
     }
     for app in input.orphans.ripe(input.now) {
-        for instance in instances_of(input, app) {
+        for instance in all_of(input, app) {
             retire(input, instance, &mut plan);
         }
         plan_networks(input, app, &mut plan);
@@ -84,8 +87,14 @@ fn instances_of<'a>(input: &Input<'a>, app: &AppId) -> Vec<&'a Instance> {
         .collect()
 }
 
-fn plan_deleted(input: &Input<'_>, app: &DesiredApp, mine: &[&Instance], plan: &mut Plan) {
-    for instance in mine {
+/// Of process types and of what runs once.
+fn all_of<'a>(input: &Input<'a>, app: &AppId) -> Vec<&'a Instance> {
+    let all = input.observed.all();
+    all.filter(|instance| instance.engine.key.app == *app).collect()
+}
+
+fn plan_deleted(input: &Input<'_>, app: &DesiredApp, plan: &mut Plan) {
+    for instance in all_of(input, &app.id) {
         retire(input, instance, plan);
     }
     if plan_networks(input, &app.id, plan) {
@@ -99,7 +108,7 @@ fn plan_networks(input: &Input<'_>, app: &AppId, plan: &mut Plan) -> bool {
     let Some(networks) = input.observed.networks.as_ref().filter(|_| !starting) else {
         return false;
     };
-    if !instances_of(input, app).is_empty() {
+    if !all_of(input, app).is_empty() {
         return false;
     }
     let before = plan.steps.len();

@@ -3,7 +3,7 @@
 
 use super::{Input, Plan, Step, Why};
 use crate::{
-    engine::{EngineState, InstanceKey},
+    engine::{EngineState, InstanceKey, InstanceKind},
     reconcile::{
         crash,
         desired::{DesiredApp, ReleaseSpec},
@@ -106,7 +106,9 @@ pub(super) fn retire(input: &Input<'_>, instance: &Instance, plan: &mut Plan) {
         remove(input, instance, Why::Lost, plan);
         return;
     }
-    let serves = engine.key.process.is_web() && engine.state == EngineState::Running;
+    let serves = engine.key.kind == InstanceKind::Process
+        && engine.key.process.is_web()
+        && engine.state == EngineState::Running;
     if serves
         && !input
             .departures

@@ -2,7 +2,7 @@
 
 use crate::engine::{InstanceKey, InstanceSpec};
 use pvdify_types::{AppId, InstanceId, ReleaseVersion};
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 /// One move; each may be made twice and then changes nothing.
 #[derive(Clone, Debug)]
@@ -14,8 +14,23 @@ pub(in crate::reconcile) enum Step {
     Remove(InstanceId, InstanceKey, Why),
     Activate(AppId, ReleaseVersion),
     Fail(AppId, ReleaseVersion, Failure),
+    /// A one-off process is seen running for the first time.
+    Began(InstanceKey, SystemTime),
+    /// SIGTERM, grace, SIGKILL for a one-off process whose time is over; it stays, and is seen as exited.
+    Halt(InstanceId, InstanceKey),
+    /// A one-off process ended: keep what it wrote, write down how it ended, remove it.
+    End(Option<InstanceId>, InstanceKey, Ended),
     RemoveNetwork(String),
     Forget(AppId),
+}
+
+/// How a one-off process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::reconcile) struct Ended {
+    /// `None`: it never ran, or nobody knows.
+    pub(in crate::reconcile) exit_status: Option<i64>,
+    /// One line of why it failed; `None`: it did not.
+    pub(in crate::reconcile) failure: Option<String>,
 }
 
 /// Why an instance is removed without a stop.
@@ -50,6 +65,20 @@ impl fmt::Display for Step {
             Self::Remove(id, key, why) => write!(f, "remove {} ({id}): {why:?}", named(key)),
             Self::Activate(app, version) => write!(f, "activate {version} of {app}"),
             Self::Fail(app, version, failure) => write!(f, "fail {version} of {app}: {}", failure.reason),
+            Self::Began(key, ..) => write!(f, "{} of {} began", key.dyno(), key.app_name),
+            Self::Halt(id, key) => write!(f, "halt {} of {} ({id})", key.dyno(), key.app_name),
+            Self::End(_, key, Ended { failure: None, .. }) => {
+                write!(f, "{} of {} ended", key.dyno(), key.app_name)
+            }
+            Self::End(
+                _,
+                key,
+                Ended {
+                    failure: Some(why), ..
+                },
+            ) => {
+                write!(f, "{} of {} failed: {why}", key.dyno(), key.app_name)
+            }
             Self::RemoveNetwork(name) => write!(f, "remove network {name}"),
             Self::Forget(app) => write!(f, "forget {app}"),
         }

@@ -6,7 +6,9 @@
 mod read;
 mod write;
 
-pub use read::{all_with_status, any_failed, current, due, find, list, newest_live, open, with_status};
+pub use read::{
+    all_with_status, any_failed, any_served, current, due, find, list, newest_live, open, with_status,
+};
 pub use write::{change, insert, set_code, set_config, set_failure, set_fixed};
 
 use pvdify_types::{
@@ -26,6 +28,8 @@ pub struct Code {
     pub healthcheck_timeout: Option<u32>,
     /// Whether the image's own launcher starts its processes; the commands are then for people.
     pub launcher: bool,
+    /// Of its app.json: for the shell, once after the app's first deploy.
+    pub postdeploy: Option<String>,
     pub commit: Option<String>,
 }
 

@@ -87,6 +87,19 @@ pub fn any_failed(reader: &Connection, app: &AppId) -> Result<bool> {
     )?)
 }
 
+/// Whether any serves or has served.
+///
+/// # Errors
+/// Of the database.
+pub fn any_served(reader: &Connection, app: &AppId) -> Result<bool> {
+    Ok(reader.query_row(
+        "SELECT EXISTS (SELECT 1 FROM releases
+                        WHERE app = ?1 AND status IN ('current', 'superseded', 'rolled_back'))",
+        [app.as_str()],
+        |row| row.get(0),
+    )?)
+}
+
 /// Those whose turn it is to deploy: pending, and the oldest that is open of an app that is not going.
 ///
 /// # Errors
@@ -167,6 +180,7 @@ fn code(row: &Row<'_>) -> Result<Option<Code>> {
         healthcheck_path: column::plain(row, "releases.healthcheck_path")?,
         healthcheck_timeout: column::plain(row, "releases.healthcheck_timeout")?,
         launcher: column::plain(row, "releases.launcher")?,
+        postdeploy: column::plain(row, "releases.postdeploy")?,
         commit: column::plain(row, "releases.commit_id")?,
     }))
 }

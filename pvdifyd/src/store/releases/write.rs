@@ -57,7 +57,7 @@ pub fn insert(tx: &Connection, app: &AppId, new: &New, now: i64) -> Result<Relea
 pub fn set_code(tx: &Connection, app: &AppId, version: ReleaseVersion, code: &Code) -> Result<()> {
     tx.execute(
         "UPDATE releases SET image = ?3, processes = ?4, exposed_port = ?5, healthcheck_path = ?6,
-                             healthcheck_timeout = ?7, commit_id = ?8, launcher = ?9
+                             healthcheck_timeout = ?7, commit_id = ?8, launcher = ?9, postdeploy = ?10
          WHERE app = ?1 AND version = ?2",
         params![
             app.as_str(),
@@ -68,7 +68,8 @@ pub fn set_code(tx: &Connection, app: &AppId, version: ReleaseVersion, code: &Co
             code.healthcheck_path,
             code.healthcheck_timeout,
             code.commit,
-            code.launcher
+            code.launcher,
+            code.postdeploy
         ],
     )?;
     Ok(())
