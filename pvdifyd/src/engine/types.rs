@@ -18,7 +18,7 @@ pub struct InstanceSpec {
     pub config: ConfigVars,
     /// What Pvdify sets beside them (`PORT`, `DYNO`, ...); wins over a config var of the same name.
     pub own_env: BTreeMap<&'static str, String>,
-    /// The TCP port to publish on the host's loopback address; only `web` has one.
+    /// The TCP port to publish on a loopback address of the host; only `web` has one.
     pub publish: Option<u16>,
     /// What it may use.
     pub resources: Resources,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Enters every hash: changing how a container is made from a release raises it, and all instances are replaced.
-const SPEC_VERSION: &str = "1";
+const SPEC_VERSION: &str = "2";
 
 /// Every instance that a release should have running, in order of type and ordinal.
 pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Formation) -> Vec<InstanceKey> {

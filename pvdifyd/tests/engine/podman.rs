@@ -119,6 +119,11 @@ async fn a_container_from_start_to_removal() {
     assert!(!instance.lost && instance.restarts == 0 && instance.started_at.is_some());
     let endpoint = instance.endpoint.unwrap();
     assert!(endpoint.ip().is_loopback());
+    assert_ne!(
+        endpoint.ip().to_string(),
+        "127.0.0.1",
+        "other programs listen there"
+    );
     assert_eq!(engine.inspect(&id).await.unwrap().as_ref(), Some(instance));
 
     let status = inside(&engine, &id, &["cat", "/proc/1/status"]).await;

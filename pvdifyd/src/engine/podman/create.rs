@@ -24,6 +24,10 @@ const CAPABILITIES: [&str; 8] = [
     "CAP_SETGID",
     "CAP_SETUID",
 ];
+/// Where published ports are: a loopback address that no program binds to unasked. Podman redirects connections to such a
+/// port for a moment longer than it holds it, and for ever once a killed host left its firewall rules; on 127.0.0.1
+/// they would meet whatever program of the host got that port next.
+const PUBLISHED_AT: &str = "127.80.86.68";
 /// Of images that buildpacks made.
 const LAUNCHER: &str = "/cnb/lifecycle/launcher";
 /// Podman drops what was written before when a log file reaches this size; the tailer has read it by then.
@@ -67,7 +71,7 @@ pub(super) fn container(
         ipcns: Some(Namespace::private()),
         netns: Some(Namespace::bridge()),
         networks: [(network.to_owned(), NetworkAttachment::default())].into(),
-        portmappings: spec.publish.map(loopback).into_iter().collect(),
+        portmappings: spec.publish.map(published).into_iter().collect(),
         r_limits: vec![
             Rlimit::new("nofile", options.limits.nofile),
             Rlimit::new("nproc", options.limits.nproc),
@@ -103,12 +107,12 @@ fn restart_policy(kind: InstanceKind) -> &'static str {
     }
 }
 
-/// On a free port of the host's loopback address.
-fn loopback(container_port: u16) -> PortMapping {
+/// On a free port of [`PUBLISHED_AT`].
+fn published(container_port: u16) -> PortMapping {
     PortMapping {
         container_port,
         host_port: None,
-        host_ip: "127.0.0.1".to_owned(),
+        host_ip: PUBLISHED_AT.to_owned(),
         protocol: "tcp".to_owned(),
     }
 }
