@@ -31,6 +31,9 @@ pub(crate) enum Rest {
     Version,
     /// Exactly one thing: a name is there when there are two.
     One,
+    /// A process or nothing: one alone is a process when it has a dot, as `web.1`, which no name has, or when `--app`
+    /// names the app.
+    Process,
     /// Buildpacks, any number: what can be a name, and so has no `/`, is one.
     Buildpacks,
     /// A binding's name and files: a name is there when three or more follow each other, and both of the first can be
@@ -50,6 +53,7 @@ impl Rest {
             Self::Pairs | Self::Buildpacks => looks_like_name(first),
             Self::Version => !rest.is_empty() || first.parse::<ReleaseVersion>().is_err(),
             Self::One => !rest.is_empty(),
+            Self::Process => !rest.is_empty() || (!first.contains('.') && flag.is_none()),
             Self::Binding => {
                 rest.len() >= 2
                     && rest[0].parse::<BindingName>().is_ok()

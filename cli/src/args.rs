@@ -104,7 +104,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "bindings:remove",
         ],
     ),
-    ("Run", &["ps", "ps:scale", "ps:restart", "logs"]),
+    (
+        "Run",
+        &["ps", "ps:scale", "ps:restart", "ps:stop", "run:detached", "logs"],
+    ),
     ("Git", &["git:remote", "keys", "keys:add", "keys:remove"]),
     ("Other", &["version"]),
 ];
@@ -189,6 +192,10 @@ pub(crate) enum Command {
     PsScale(ps::Scale),
     #[command(name = "ps:restart")]
     PsRestart(ps::Restart),
+    #[command(name = "ps:stop")]
+    PsStop(ps::Stop),
+    #[command(name = "run:detached")]
+    RunDetached(ps::RunDetached),
     Logs(logs::Logs),
     #[command(name = "git:remote")]
     GitRemote(git::Remote),

@@ -31,6 +31,7 @@ mod push_to_route;
 mod release_command;
 mod restart_anywhere;
 mod rollback;
+mod run_detached;
 mod samples;
 mod scale;
 mod stack;

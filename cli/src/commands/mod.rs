@@ -85,6 +85,8 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::Ps(args) => args.run(context).await,
         Command::PsScale(args) => args.run(context).await,
         Command::PsRestart(args) => args.run(context).await,
+        Command::PsStop(args) => args.run(context).await,
+        Command::RunDetached(args) => args.run(context).await,
         Command::Logs(args) => args.run(context).await,
         Command::GitRemote(args) => args.run(context).await,
         Command::Keys(args) => args.run(context).await,

@@ -1,4 +1,4 @@
-//! `ps`, `ps:scale`, `ps:restart`.
+//! `ps`, `ps:scale`, `ps:restart`, `ps:stop`, `run:detached`.
 
 use super::{Context, Result};
 use crate::{
@@ -8,8 +8,11 @@ use crate::{
     output,
 };
 use clap::Args;
-use pvdify_api::ps::{Instance, Process, Scale as Body};
-use pvdify_types::{ProcessType, formation::MAX_QUANTITY};
+use pvdify_api::{
+    one_offs::RunOneOff,
+    ps::{Instance, Process, Restart as RestartBody, Scale as Body, Stop as StopBody},
+};
+use pvdify_types::{OneOffName, ProcessType, Selection, formation::MAX_QUANTITY};
 use std::collections::BTreeMap;
 
 /// List an app's processes
@@ -42,7 +45,13 @@ fn show(processes: Vec<Process>) -> Result {
 
 /// As Heroku's `=== web: node app.js (2)`, with the status.
 fn heading(process: &Process) -> String {
-    let command = if process.command.is_empty() {
+    let once = process
+        .instances
+        .iter()
+        .any(|instance| instance.command.is_some());
+    let command = if once {
+        "one-off processes"
+    } else if process.command.is_empty() {
         "(the image's own command)"
     } else {
         &process.command
@@ -57,6 +66,9 @@ fn line(instance: &Instance) -> String {
     let mut line = format!("{}: {} v{}", instance.name, instance.state, instance.release);
     if let Some(since) = instance.started_at {
         line.push_str(&format!(" since {}", output::utc(since)));
+    }
+    if let Some(command) = &instance.command {
+        line.push_str(&format!(": {command}"));
     }
     if instance.restarts > 0 {
         line.push_str(&format!(", restarted {} times", instance.restarts));
@@ -116,24 +128,133 @@ fn counts(pairs: &[String]) -> Result<BTreeMap<String, i64>> {
     Ok(counts)
 }
 
-/// Restart all of an app's processes
+/// Restart processes, the new ones before the old: all, those of a type, or one
 #[derive(Args)]
+#[command(override_usage = "pvdify ps:restart [OPTIONS] [NAME] [PROCESS]")]
 pub(crate) struct Restart {
-    #[command(flatten)]
-    name: Name,
+    /// The app, and which: a type (web) or one (web.1); a lone type or app is taken as the app
+    #[arg(value_name = "ARGS", num_args = 0..=2)]
+    args: Vec<String>,
 }
 
 impl Restart {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        let app = context.named(&self.name)?;
-        context.client.restart(&app).await?;
-        output::line(&format!("Restarting {app}"))
+        let (name, rest) = Rest::Process.split(&self.args, context.flag());
+        let app = context.app(name)?;
+        let body = RestartBody {
+            process: rest.first().map(|text| selection(text)).transpose()?,
+        };
+        context.client.restart(&app, &body).await?;
+        output::line(&match body.process {
+            Some(process) => format!("Restarting {process} of {app}"),
+            None => format!("Restarting {app}"),
+        })
     }
+}
+
+/// Stop a one-off process, or processes that their formation then starts again
+#[derive(Args)]
+#[command(override_usage = "pvdify ps:stop [OPTIONS] [NAME] PROCESS")]
+pub(crate) struct Stop {
+    /// The app, and what: a one-off process (run.1001), a type (web) or one of it (web.1)
+    #[arg(value_name = "ARGS", num_args = 1..=2)]
+    args: Vec<String>,
+}
+
+impl Stop {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let (name, rest) = Rest::One.split(&self.args, context.flag());
+        let process = rest.first().map_or("", String::as_str);
+        let body = StopBody {
+            process: match process.parse::<OneOffName>() {
+                Ok(one_off) => one_off.to_string(),
+                Err(_) => selection(process)?,
+            },
+        };
+        let app = context.app(name)?;
+        context.client.stop(&app, &body).await?;
+        output::line(&format!("Stopping {} of {app}", body.process))?;
+        if process.parse::<OneOffName>().is_err() {
+            output::talk(&format!(
+                "It is started again; to keep it down: pvdify ps:scale {app} {}=0",
+                process.split('.').next().unwrap_or(process)
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn selection(text: &str) -> Result<String> {
+    let parsed: std::result::Result<Selection, _> = text.parse();
+    let selection =
+        parsed.map_err(|rule| CliError::usage(format!("{rule}")).hint("write it as web or web.1"))?;
+    Ok(selection.to_string())
+}
+
+/// Run a command once, on its own, without waiting for its end
+#[derive(Args)]
+#[command(override_usage = "pvdify run:detached [OPTIONS] [NAME] -- COMMAND [ARGS]...")]
+pub(crate) struct RunDetached {
+    #[command(flatten)]
+    name: Name,
+    /// The command; one text alone is a command line of the shell
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    command: Vec<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl RunDetached {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let app = context.named(&self.name)?;
+        let body = RunOneOff {
+            command: command_line(&self.command),
+        };
+        let started = context.client.run_one_off(&app, &body).await?;
+        self.json.print(started, |started| {
+            output::line(&started.name)?;
+            output::talk(&format!(
+                "Running {} as {}; see what it writes with pvdify logs {app} --process {} -f",
+                started.command, started.name, started.name
+            ));
+            Ok(())
+        })
+    }
+}
+
+/// Several arguments as a command line that the shell splits into these again; one alone is a command line already.
+fn command_line(args: &[String]) -> String {
+    match args {
+        [line] => line.clone(),
+        _ => args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// As one word of a POSIX shell.
+fn quoted(arg: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !arg.is_empty() && arg.chars().all(is_plain) {
+        return arg.to_owned();
+    }
+    format!("'{}'", arg.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_come_out_of_the_shell_as_they_went_in() {
+        let args = ["printf", "%s|", "a b", "it's", "", "$HOME", "plain-1.x"];
+        let line = command_line(&args.map(str::to_owned));
+        assert_eq!(line, r"printf '%s|' 'a b' 'it'\''s' '' '$HOME' plain-1.x");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"a b|it's||$HOME|plain-1.x|");
+        assert_eq!(command_line(&["a && b".to_owned()]), "a && b");
+    }
 
     #[test]
     fn counts_are_read_or_refused() {

@@ -147,7 +147,8 @@ impl Output {
         let (app, release) = self.which.find(context).await?;
         let written = context.client.release_output(&app, release.version).await?;
         self.json.print(written, |written| {
-            written.output.lines().try_for_each(output::line)?;
+            let output = written.output.as_deref().unwrap_or_default();
+            output.lines().try_for_each(output::line)?;
             let end = match (&written.failure, written.exit_status) {
                 (Some(failure), _) => format!("{} {failure}", written.name),
                 (None, Some(status)) => format!("{} exited with status {status}", written.name),

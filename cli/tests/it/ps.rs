@@ -1,12 +1,15 @@
-//! `ps`, `ps:scale`, `ps:restart`.
+//! `ps`, `ps:scale`, `ps:restart`, `ps:stop`, `run:detached`.
 
 use crate::{
     cli::Cli,
-    samples::processes,
+    samples::{TIME, processes},
     server::{Server, json, refuse},
 };
 use insta::assert_snapshot;
-use pvdify_api::ps::Process;
+use pvdify_api::{
+    one_offs::OneOff,
+    ps::{Instance, Process},
+};
 
 #[tokio::test]
 async fn processes_are_listed_by_type() {
@@ -140,4 +143,110 @@ async fn all_processes_are_restarted() {
     --- stderr
     ");
     assert_eq!(server.requests(), ["POST /apps/demo/ps/restart {}"]);
+}
+
+#[tokio::test]
+async fn one_of_a_type_is_restarted_or_stopped_and_what_is_no_process_is_refused() {
+    let server = Server::start([
+        ("POST /apps/demo/ps/restart", json(200, &processes())),
+        ("POST /apps/demo/ps/stop", json(200, &processes())),
+    ])
+    .await;
+    let cli = Cli::new(&server);
+    assert_snapshot!(cli.run(&["ps:restart", "demo", "web.1"]).await, @"
+    exit 0
+    --- stdout
+    Restarting web.1 of demo
+    --- stderr
+    ");
+    assert_snapshot!(cli.run(&["ps:restart", "-a", "demo", "web"]).await, @"
+    exit 0
+    --- stdout
+    Restarting web of demo
+    --- stderr
+    ");
+    assert_snapshot!(cli.run(&["ps:stop", "demo", "web.1"]).await, @"
+    exit 0
+    --- stdout
+    Stopping web.1 of demo
+    --- stderr
+    It is started again; to keep it down: pvdify ps:scale demo web=0
+    ");
+    assert_snapshot!(cli.run(&["ps:stop", "demo", "run.1001"]).await, @"
+    exit 0
+    --- stdout
+    Stopping run.1001 of demo
+    --- stderr
+    ");
+    assert_snapshot!(cli.run(&["ps:stop", "demo", "web.x"]).await, @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: a process is named as web.1, not as "web.x"
+    hint: write it as web or web.1
+    "#);
+    assert_eq!(
+        server.requests(),
+        [
+            r#"POST /apps/demo/ps/restart {"process":"web.1"}"#,
+            r#"POST /apps/demo/ps/restart {"process":"web"}"#,
+            r#"POST /apps/demo/ps/stop {"process":"web.1"}"#,
+            r#"POST /apps/demo/ps/stop {"process":"run.1001"}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_command_is_sent_as_the_shell_will_read_it_and_shown_by_ps() {
+    let started = OneOff {
+        name: "run.1001".into(),
+        command: "rake 'db:seed all'".into(),
+        status: "pending".into(),
+        release: 3,
+        exit_status: None,
+        failure: None,
+        user: "ada".into(),
+        created_at: TIME,
+        started_at: None,
+        ended_at: None,
+        output: None,
+    };
+    let running = Process {
+        process_type: "run".parse().unwrap(),
+        count: 1,
+        command: String::new(),
+        status: "running".into(),
+        instances: vec![Instance {
+            name: "run.1001".into(),
+            state: "up".into(),
+            release: 3,
+            restarts: 0,
+            started_at: Some(TIME),
+            command: Some(started.command.clone()),
+        }],
+    };
+    let server = Server::start([
+        ("POST /apps/demo/one-offs", json(201, &started)),
+        ("GET /apps/demo/ps", json(200, &[running])),
+    ])
+    .await;
+    let cli = Cli::new(&server);
+    assert_snapshot!(cli.run(&["run:detached", "demo", "--", "rake", "db:seed all"]).await, @"
+    exit 0
+    --- stdout
+    run.1001
+    --- stderr
+    Running rake 'db:seed all' as run.1001; see what it writes with pvdify logs demo --process run.1001 -f
+    ");
+    assert_eq!(
+        server.requests(),
+        [r#"POST /apps/demo/one-offs {"command":"rake 'db:seed all'"}"#]
+    );
+    assert_snapshot!(cli.run(&["ps", "demo"]).await, @"
+    exit 0
+    --- stdout
+    === run: one-off processes (1) running
+    run.1001: up v3 since 2026-01-01T00:00:00Z: rake 'db:seed all'
+    --- stderr
+    ");
 }

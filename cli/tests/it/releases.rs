@@ -2,11 +2,11 @@
 
 use crate::{
     cli::Cli,
-    samples::{created, events, release},
+    samples::{TIME, created, events, release},
     server::{Server, json, refuse},
 };
 use insta::assert_snapshot;
-use pvdify_api::releases::{Release, ReleaseOutput};
+use pvdify_api::{one_offs::OneOff, releases::Release};
 use pvdify_types::{
     ReleaseCause,
     ReleaseStatus::{Current, Failed, Pending, Superseded},
@@ -133,14 +133,19 @@ async fn nothing_to_return_to_is_the_servers_refusal() {
     ");
 }
 
-fn written(status: &str, exit_status: Option<i64>, failure: Option<&str>) -> ReleaseOutput {
-    ReleaseOutput {
+fn written(status: &str, exit_status: Option<i64>, failure: Option<&str>) -> OneOff {
+    OneOff {
         name: "release.1001".into(),
         command: "rake db:migrate".into(),
         status: status.into(),
+        release: 3,
+        user: "ada".into(),
+        created_at: TIME,
+        started_at: Some(TIME),
+        ended_at: Some(TIME),
         exit_status,
         failure: failure.map(str::to_owned),
-        output: "== migrating\nboom\u{1b}[2J\n".into(),
+        output: Some("== migrating\nboom\u{1b}[2J\n".into()),
     }
 }
 

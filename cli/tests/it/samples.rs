@@ -89,6 +89,7 @@ pub(crate) fn processes() -> Vec<Process> {
         release: 3,
         restarts,
         started_at: (state == "up").then_some(TIME),
+        command: None,
     };
     vec![
         Process {

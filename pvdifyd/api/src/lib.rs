@@ -13,6 +13,7 @@ pub mod error;
 pub mod health;
 pub mod keys;
 pub mod logs;
+pub mod one_offs;
 pub mod openapi;
 pub mod paths;
 pub mod ps;

@@ -3,7 +3,9 @@
 //! The table is the contract: the server's tests read it to find endpoints that are not routed, not
 //! documented, or not covered by a test of who may call them.
 
-use crate::{ErrorBody, apps, bindings, buildpacks, domains, health, keys, logs, ps, releases, stack};
+use crate::{
+    ErrorBody, apps, bindings, buildpacks, domains, health, keys, logs, one_offs, ps, releases, stack,
+};
 use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, ToSchema,
@@ -99,7 +101,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("post", "/api/v1/apps/{name}/releases", "Release an image", One("CreateRelease"), (201, One("Release"))),
     endpoint("get", "/api/v1/apps/{name}/releases/{version}", "See a release", Empty, (200, One("Release"))),
     endpoint("get", "/api/v1/apps/{name}/releases/{version}/events", "Follow a release to its end", Empty, (200, Events("ReleaseEvent"))),
-    endpoint("get", "/api/v1/apps/{name}/releases/{version}/output", "What a release's command wrote", Empty, (200, One("ReleaseOutput"))),
+    endpoint("get", "/api/v1/apps/{name}/releases/{version}/output", "What a release's command wrote", Empty, (200, One("OneOff"))),
     endpoint("post", "/api/v1/apps/{name}/releases/{version}/cancel", "End a release that is under way, as failed", Empty, (200, One("Release"))),
     endpoint("post", "/api/v1/apps/{name}/rollback", "Release the image and config of an earlier release", Optional("Rollback"), (201, One("Release"))),
     endpoint("get", "/api/v1/apps/{name}/config", "See all config vars", Empty, (200, Strings)),
@@ -115,7 +117,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("delete", "/api/v1/apps/{name}/bindings/{binding}", "Unbind an app from its next release on", Empty, (204, Empty)),
     endpoint("get", "/api/v1/apps/{name}/ps", "List the processes of the current release", Empty, (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/scale", "Set how many instances run; makes no release", One("Scale"), (200, List("Process"))),
-    endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace every instance", Empty, (200, List("Process"))),
+    endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace instances, the new before the old; without a body, every one", Optional("Restart"), (200, List("Process"))),
+    endpoint("post", "/api/v1/apps/{name}/ps/stop", "Stop instances, which then start again, or one-off processes, which do not", One("Stop"), (200, List("Process"))),
+    endpoint("get", "/api/v1/apps/{name}/one-offs", "List what ran or runs once, newest first", Empty, (200, List("OneOff"))),
+    endpoint("post", "/api/v1/apps/{name}/one-offs", "Run a command once, on its own", One("RunOneOff"), (201, One("OneOff"))),
+    endpoint("get", "/api/v1/apps/{name}/one-offs/{one_off}", "See what runs or ran once, and what it wrote", Empty, (200, One("OneOff"))),
     endpoint("get", "/api/v1/apps/{name}/logs", "The last log lines; with follow=true server-sent events", Empty, (200, List("LogLine"))),
     endpoint("get", "/api/v1/keys", "List SSH public keys", Empty, (200, List("SshKey"))),
     endpoint("post", "/api/v1/keys", "Add an SSH public key", One("AddKey"), (201, One("SshKey"))),
@@ -267,6 +273,10 @@ fn components() -> Components {
     add::<releases::CreateRelease>(&mut schemas);
     add::<releases::Rollback>(&mut schemas);
     add::<releases::ReleaseEvent>(&mut schemas);
+    add::<one_offs::OneOff>(&mut schemas);
+    add::<one_offs::RunOneOff>(&mut schemas);
+    add::<ps::Restart>(&mut schemas);
+    add::<ps::Stop>(&mut schemas);
     add::<domains::Domain>(&mut schemas);
     add::<domains::AddDomain>(&mut schemas);
     add::<bindings::Binding>(&mut schemas);

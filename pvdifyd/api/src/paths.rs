@@ -2,7 +2,7 @@
 //!
 //! The functions take names that were parsed, so nothing here needs escaping.
 
-use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, ReleaseVersion};
+use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion};
 
 /// Everything but `/health` lives below this.
 pub const API: &str = "/api/v1";
@@ -102,6 +102,21 @@ pub fn ps_scale(name: &AppName) -> String {
 #[must_use]
 pub fn ps_restart(name: &AppName) -> String {
     format!("{API}/apps/{name}/ps/restart")
+}
+/// `/api/v1/apps/{name}/ps/stop`
+#[must_use]
+pub fn ps_stop(name: &AppName) -> String {
+    format!("{API}/apps/{name}/ps/stop")
+}
+/// `/api/v1/apps/{name}/one-offs`
+#[must_use]
+pub fn one_offs(name: &AppName) -> String {
+    format!("{API}/apps/{name}/one-offs")
+}
+/// `/api/v1/apps/{name}/one-offs/{one_off}`
+#[must_use]
+pub fn one_off(name: &AppName, one_off: OneOffName) -> String {
+    format!("{API}/apps/{name}/one-offs/{one_off}")
 }
 /// `/api/v1/apps/{name}/logs`
 #[must_use]

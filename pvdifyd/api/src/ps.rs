@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// A process type of the current release.
+/// A process type of the current release, or all one-off processes of a kind.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Process {
     #[schema(value_type = String)]
@@ -37,6 +37,25 @@ pub struct Instance {
     #[serde(with = "time::serde::rfc3339::option")]
     /// Since when it runs.
     pub started_at: Option<OffsetDateTime>,
+    /// Of a one-off process: what it runs.
+    pub command: Option<String>,
+}
+
+/// `POST /apps/{name}/ps/restart`; the body may be left out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// A process type (`web`) or one instance (`web.1`); `null`: every instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+}
+
+/// `POST /apps/{name}/ps/stop`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// A process type (`web`), one instance (`web.1`), or a one-off process (`run.1001`).
+    pub process: String,
 }
 
 /// `POST /apps/{name}/ps/scale`.

@@ -45,23 +45,6 @@ pub struct CreateRelease {
     pub image: String,
 }
 
-/// What a release's command wrote: `GET /apps/{name}/releases/{version}/output`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ReleaseOutput {
-    /// As `release.1001`.
-    pub name: String,
-    /// What ran.
-    pub command: String,
-    /// `pending`, `running`, `succeeded`, `failed` or `cancelled`.
-    pub status: String,
-    /// Of its first process, once it has exited.
-    pub exit_status: Option<i64>,
-    /// One line of why it failed.
-    pub failure: Option<String>,
-    /// The last lines that it wrote, up to now.
-    pub output: String,
-}
-
 /// `POST /apps/{name}/rollback`; the body may be left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

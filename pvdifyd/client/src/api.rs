@@ -2,9 +2,9 @@
 
 use crate::{Client, Error, Result, SseEvents};
 use pvdify_api::{
-    apps, bindings, buildpacks, config, domains, health, keys, logs, paths, ps, releases, stack,
+    apps, bindings, buildpacks, config, domains, health, keys, logs, one_offs, paths, ps, releases, stack,
 };
-use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, ReleaseVersion};
+use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion};
 use reqwest::Method;
 
 /// What a change of config gave: the whole set, and the release it made, if any.
@@ -53,7 +53,7 @@ impl Client {
     call!(/// `GET /apps/{name}/releases/{version}`.
         release(name: &AppName, version: ReleaseVersion) -> releases::Release = GET paths::release(name, version));
     call!(/// `GET /apps/{name}/releases/{version}/output`.
-        release_output(name: &AppName, version: ReleaseVersion) -> releases::ReleaseOutput = GET paths::release_output(name, version));
+        release_output(name: &AppName, version: ReleaseVersion) -> one_offs::OneOff = GET paths::release_output(name, version));
     call!(/// `POST /apps/{name}/releases/{version}/cancel`.
         cancel_release(name: &AppName, version: ReleaseVersion) -> releases::Release = POST paths::release_cancel(name, version), &serde_json::json!({}));
     call!(/// `POST /apps/{name}/releases`.
@@ -79,7 +79,15 @@ impl Client {
     call!(/// `POST /apps/{name}/ps/scale`.
         scale(name: &AppName, body: &ps::Scale) -> Vec<ps::Process> = POST paths::ps_scale(name), body);
     call!(/// `POST /apps/{name}/ps/restart`.
-        restart(name: &AppName) -> Vec<ps::Process> = POST paths::ps_restart(name), &serde_json::json!({}));
+        restart(name: &AppName, body: &ps::Restart) -> Vec<ps::Process> = POST paths::ps_restart(name), body);
+    call!(/// `POST /apps/{name}/ps/stop`.
+        stop(name: &AppName, body: &ps::Stop) -> Vec<ps::Process> = POST paths::ps_stop(name), body);
+    call!(/// `GET /apps/{name}/one-offs`, newest first.
+        one_offs(name: &AppName) -> Vec<one_offs::OneOff> = GET paths::one_offs(name));
+    call!(/// `GET /apps/{name}/one-offs/{one_off}`.
+        one_off(name: &AppName, one_off: OneOffName) -> one_offs::OneOff = GET paths::one_off(name, one_off));
+    call!(/// `POST /apps/{name}/one-offs`.
+        run_one_off(name: &AppName, body: &one_offs::RunOneOff) -> one_offs::OneOff = POST paths::one_offs(name), body);
     call!(/// `GET /keys`.
         keys() -> Vec<keys::SshKey> = GET paths::keys());
     call!(/// `POST /keys`.

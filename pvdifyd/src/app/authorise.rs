@@ -51,6 +51,8 @@ pub enum Action {
     ReadProcesses,
     Scale,
     Restart,
+    /// A command in the app's own surroundings sees its config vars.
+    Run,
     ReadLogs,
     ReadKeys,
     /// A key outlives the token that adds it.
@@ -66,7 +68,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -86,6 +88,7 @@ impl Action {
         Self::ReadProcesses,
         Self::Scale,
         Self::Restart,
+        Self::Run,
         Self::ReadLogs,
         Self::ReadKeys,
         Self::ChangeKeys,
@@ -118,7 +121,8 @@ impl Action {
             | Self::ReadBindings
             | Self::ChangeBindings
             | Self::Scale
-            | Self::Restart => Some(Scope::Write),
+            | Self::Restart
+            | Self::Run => Some(Scope::Write),
             Self::ChangeKeys | Self::RebaseStack | Self::UseServerFolders => Some(Scope::Admin),
             Self::IdentifyKey | Self::Push | Self::ListLiving | Self::FollowRoutes => None,
         }
@@ -207,6 +211,7 @@ mod tests {
         ReadProcesses: dev read write admin
         Scale: dev write admin
         Restart: dev write admin
+        Run: dev write admin
         ReadLogs: dev read write admin
         ReadKeys: dev read write admin
         ChangeKeys: dev admin

@@ -12,6 +12,7 @@ use crate::{
     reconcile::desired::{self, Candidate, ControlState, DesiredApp, OneOffEnd, Readiness, ReleaseSpec},
     store::{
         self, Reader, Secrets, Tx, apps, bindings, config_vars, domains, formation, installation, one_offs,
+        process_orders,
         releases::{self, Code, Fixed, Release},
     },
 };
@@ -277,7 +278,14 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
             }
         }),
         one_offs: running,
-        restart_generation: row.restart_generation,
+        orders: process_orders::list(reader, &row.id)?
+            .into_iter()
+            .map(|order| desired::Order {
+                reach: order.reach,
+                restart_generation: order.restart_generation,
+                stopped_at: order.stopped_at.map(store::as_time),
+            })
+            .collect(),
         hosts,
         id: row.id,
         name: row.name,

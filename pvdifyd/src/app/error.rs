@@ -69,6 +69,16 @@ pub enum Error {
     },
     #[error("{app} {version} is what serves now")]
     AlreadyCurrent { app: AppName, version: ReleaseVersion },
+    #[error("{app} has no process {process}: it is scaled to {scaled}")]
+    NoInstance {
+        app: AppName,
+        process: String,
+        scaled: String,
+    },
+    #[error("no one-off process {name} of {app} runs")]
+    NoOneOff { app: AppName, name: String },
+    #[error("{0} one-off processes of {1} run already")]
+    TooManyOneOffs(usize, AppName),
     #[error("{app} {version} has ended: it is {status}")]
     ReleaseEnded {
         app: AppName,
@@ -159,6 +169,8 @@ impl Error {
             | Self::NoDomain { .. }
             | Self::NoBinding { .. }
             | Self::NoReleaseCommand { .. }
+            | Self::NoInstance { .. }
+            | Self::NoOneOff { .. }
             | Self::NoKey(_)
             | Self::NoToken(_) => Kind::NotFound,
             Self::NameTaken(_)
@@ -175,6 +187,7 @@ impl Error {
             | Self::AlreadyCurrent { .. }
             | Self::NoEarlier(_)
             | Self::ReleaseEnded { .. }
+            | Self::TooManyOneOffs(..)
             | Self::ImageGone { .. }
             | Self::BuildQueueFull(..) => Kind::Conflict,
             Self::Invalid(_) | Self::InvalidWithHint { .. } | Self::NoProcessType { .. } => Kind::Invalid,
@@ -195,7 +208,7 @@ impl Error {
             Self::NothingDeployed(_) => "nothing_deployed",
             Self::ImageGone { .. } => "image_gone",
             Self::DomainQuota(_) => "quota",
-            Self::BuildQueueFull(..) => "busy",
+            Self::BuildQueueFull(..) | Self::TooManyOneOffs(..) => "busy",
             _ => match self.kind() {
                 Kind::NotFound => "not_found",
                 Kind::Conflict => "conflict",
@@ -214,6 +227,10 @@ impl Error {
         match self {
             Self::NoApp(_) => "list the apps with pvdify apps".into(),
             Self::NoRelease { app, .. } => format!("list them with pvdify releases {app}"),
+            Self::NoInstance { app, .. } | Self::NoOneOff { app, .. } => {
+                format!("list what runs with pvdify ps {app}")
+            }
+            Self::TooManyOneOffs(_, app) => format!("wait for one, or end one: pvdify ps:stop {app} NAME"),
             Self::NoReleaseCommand { .. } => "a Procfile's line `release: COMMAND` is one".into(),
             Self::ReleaseEnded { app, .. } => format!("to return to another: pvdify rollback {app} VERSION"),
             Self::NoDomain { app, .. } => format!("list them with pvdify domains {app}"),

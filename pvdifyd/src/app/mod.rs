@@ -106,6 +106,10 @@ pub struct Limits {
     pub import_time: Duration,
     /// Of a release command, and of a postdeploy.
     pub command_time: Duration,
+    /// Of what a person runs once.
+    pub run_time: Duration,
+    /// What people run once of one app at one time; more is refused.
+    pub one_offs: usize,
     /// Beside the readiness timeout: fetching the image, starting the containers.
     pub start_time: Duration,
     /// How long `DELETE` of an app waits for its containers to be gone.
@@ -125,6 +129,8 @@ impl Default for Limits {
             build_time: Duration::from_secs(3600),
             import_time: Duration::from_secs(900),
             command_time: Duration::from_secs(3600),
+            run_time: Duration::from_secs(24 * 3600),
+            one_offs: 10,
             start_time: Duration::from_secs(60),
             delete_time: Duration::from_secs(10),
             images_kept: IMAGES_KEPT,

@@ -5,7 +5,8 @@
 //! as the app's first release takes over.
 
 use super::{
-    App,
+    Acting, Action, App,
+    authorise::{known_app, living_app},
     error::{Error, Result},
     progress::Feed,
     releases::fail,
@@ -14,19 +15,23 @@ use crate::{
     logs::{LogFilter, SOURCE_APP},
     reconcile::desired::{self, OneOffEnd, ReleaseSpec},
     store::{
-        self, Tx, apps,
+        self, Tx, apps, as_date,
         one_offs::{self, End, New, OneOff},
         releases::{self, Code, Release},
     },
 };
+use pvdify_api::one_offs as wire;
 use pvdify_types::{
-    AppId, OneOffKind, OneOffName, OneOffStatus, ReleaseCause, ReleaseStatus, ReleaseVersion,
+    AppId, AppName, OneOffKind, OneOffName, OneOffStatus, ReleaseCause, ReleaseStatus, ReleaseVersion,
+    one_off::OneOffNameError,
 };
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+/// As much as the kernel takes for one argument.
+const MAX_COMMAND: usize = 128 * 1024;
 /// Of a failed release: the last lines of its command.
 const TAIL_LINES: usize = 20;
 /// Looked for in the log of one that still runs.
@@ -101,7 +106,139 @@ pub(super) fn desired(row: &OneOff, spec: ReleaseSpec, start_time: Duration) -> 
     }
 }
 
+impl Acting {
+    /// What runs or ran once, newest first.
+    ///
+    /// # Errors
+    /// When refused or unknown.
+    pub async fn one_offs(&self, name: &AppName) -> Result<Vec<wire::OneOff>> {
+        self.may(Action::ReadProcesses)?;
+        let name = name.clone();
+        self.app
+            .store()
+            .read(move |reader| {
+                let app = known_app(reader, &name)?;
+                let all = one_offs::list(reader, &app.id)?;
+                Ok(all.into_iter().map(|row| face(row, None)).collect())
+            })
+            .await
+    }
+
+    /// One of them, and what it wrote.
+    ///
+    /// # Errors
+    /// When refused or unknown.
+    pub async fn one_off(&self, name: &AppName, given: &str) -> Result<wire::OneOff> {
+        self.may(Action::ReadLogs)?;
+        let (wanted, given) = (name.clone(), given.to_owned());
+        let (id, row) = self
+            .app
+            .store()
+            .read(move |reader| {
+                let app = known_app(reader, &wanted)?;
+                let row = match given.parse() {
+                    Ok(one_off) => one_offs::find(reader, &app.id, one_off)?,
+                    Err(OneOffNameError) => None,
+                };
+                let name = given.chars().take(48).collect();
+                let row = row.ok_or(Error::NoOneOff { app: app.name, name })?;
+                Ok::<_, Error>((app.id, row))
+            })
+            .await?;
+        self.app.shown(id, row).await
+    }
+
+    /// Runs a command of the current release once, on its own.
+    ///
+    /// # Errors
+    /// When refused, unknown, nothing was deployed, or too many run.
+    pub async fn run_detached(&self, name: &AppName, command: String) -> Result<wire::OneOff> {
+        self.may(Action::Run)?;
+        let command = parse_command(command)?;
+        let (wanted, user) = (name.clone(), self.user().to_owned());
+        let limits = self.app.settings().limits.clone();
+        let (id, row) = self
+            .app
+            .store()
+            .write(move |tx| {
+                let app = living_app(tx, &wanted)?;
+                let current = releases::current(tx, &app.id)?;
+                let current = current.ok_or_else(|| Error::NothingDeployed(app.name.clone()))?;
+                let open = one_offs::open(tx, &app.id)?;
+                if open.iter().filter(|row| row.name.kind == OneOffKind::Run).count() >= limits.one_offs {
+                    return Err(Error::TooManyOneOffs(limits.one_offs, app.name));
+                }
+                let new = New {
+                    kind: OneOffKind::Run,
+                    version: current.version,
+                    command,
+                    user,
+                    timeout: limits.run_time,
+                };
+                let given = one_offs::insert(tx, &app.id, &new, store::now())?;
+                let row = one_offs::find(tx, &app.id, given)?;
+                let row = row.ok_or_else(|| Error::NoOneOff {
+                    app: app.name,
+                    name: given.to_string(),
+                })?;
+                Ok((app.id, row))
+            })
+            .await?;
+        let user = self.user();
+        self.app
+            .note(&id, format!("{} started by {user}: {}", row.name, row.command));
+        self.app.inner.handle.wake();
+        Ok(face(row, None))
+    }
+}
+
+/// A command line: one line, not empty, of a length that a process may be given.
+fn parse_command(command: String) -> Result<String> {
+    let invalid = |message: String| Error::InvalidWithHint {
+        message,
+        hint: "give a command line, as rake db:seed".into(),
+    };
+    if command.trim().is_empty() {
+        return Err(invalid("the command is empty".into()));
+    }
+    if command.len() > MAX_COMMAND {
+        let length = command.len();
+        return Err(invalid(format!(
+            "a command has at most {MAX_COMMAND} bytes, this one has {length}"
+        )));
+    }
+    if command.contains('\0') {
+        return Err(invalid("a command holds no NUL byte".into()));
+    }
+    Ok(command)
+}
+
+fn face(row: OneOff, output: Option<String>) -> wire::OneOff {
+    wire::OneOff {
+        name: row.name.to_string(),
+        command: row.command,
+        status: row.status.as_str().to_owned(),
+        release: row.version.0,
+        exit_status: row.exit_status,
+        failure: row.failure,
+        user: row.user,
+        created_at: as_date(row.created_at),
+        started_at: row.started_at.map(as_date),
+        ended_at: row.ended_at.map(as_date),
+        output,
+    }
+}
+
 impl App {
+    /// A row for people, with what it wrote.
+    pub(super) async fn shown(&self, id: AppId, row: OneOff) -> Result<wire::OneOff> {
+        let output = match row.output.clone() {
+            Some(output) => output,
+            None => self.written_so_far(id, row.name).await?,
+        };
+        Ok(face(row, Some(output)))
+    }
+
     pub(super) async fn record_begin(
         &self,
         id: &AppId,
@@ -147,7 +284,7 @@ impl App {
     }
 
     /// What is in the app's log of one that has not ended.
-    pub(super) async fn written_so_far(&self, id: AppId, name: OneOffName) -> Result<String> {
+    async fn written_so_far(&self, id: AppId, name: OneOffName) -> Result<String> {
         let logs = self.inner.logs.clone();
         let filter = LogFilter {
             process: Some(name.to_string()),

@@ -4,13 +4,22 @@ use super::{
     Acting, Action,
     authorise::{known_app, living_app},
     error::{Error, Result},
+    releases::fail,
 };
 use crate::{
+    engine::InstanceKind,
     reconcile::handle::{InstanceState, Observation},
-    store::{self, Reader, apps, formation, releases},
+    store::{
+        self, Reader, Tx, apps, formation,
+        one_offs::{self, OneOff},
+        process_orders, releases,
+    },
 };
 use pvdify_api::ps::{self as wire, Instance, Process};
-use pvdify_types::{AppId, AppName, Formation, ProcessType, formation::MAX_QUANTITY, formation::quantities};
+use pvdify_types::{
+    AppId, AppName, Formation, OneOffKind, OneOffName, OneOffStatus, ProcessType, Selection,
+    formation::{MAX_QUANTITY, quantities},
+};
 use std::collections::BTreeMap;
 
 /// Process types of the current release, with their commands.
@@ -27,17 +36,25 @@ impl Acting {
     }
 
     async fn processes_of(&self, name: AppName) -> Result<Vec<Process>> {
-        let (id, types, scaled) = self
+        let (id, types, scaled, once) = self
             .app
             .store()
             .read(move |reader| {
                 let app = known_app(reader, &name)?;
                 let types = types(reader, &app)?.unwrap_or_default();
                 let scaled = formation::scaled(reader, &app.id)?;
-                Ok::<_, Error>((app.id, types, scaled))
+                let once = one_offs::open(reader, &app.id)?;
+                Ok::<_, Error>((app.id, types, scaled, once))
             })
             .await?;
-        Ok(faces(&id, &types, &scaled, &self.app.inner.handle.observation()))
+        let observed = self.app.inner.handle.observation();
+        let mut all = faces(&id, &types, &scaled, &observed);
+        all.extend(
+            OneOffKind::ALL
+                .into_iter()
+                .filter_map(|kind| once_face(kind, &once)),
+        );
+        Ok(all)
     }
 
     /// Sets how many run. Makes no release.
@@ -70,30 +87,116 @@ impl Acting {
         self.processes_of(scaled_name).await
     }
 
-    /// Replaces every instance, the new ones before the old.
+    /// Replaces instances, the new ones before the old: every one, those of a type, or a single one.
     ///
     /// # Errors
     /// When refused, unknown, or nothing was deployed.
-    pub async fn restart(&self, name: &AppName) -> Result<Vec<Process>> {
+    pub async fn restart(&self, name: &AppName, body: wire::Restart) -> Result<Vec<Process>> {
         self.may(Action::Restart)?;
+        let reach = match body.process {
+            None => Selection::All,
+            Some(text) => text.parse().map_err(Error::invalid)?,
+        };
+        let told = format!("Restarted {reach} by {}", self.user());
+        self.order(name, told, move |tx, app| {
+            check_reach(tx, app, &reach)?;
+            process_orders::restart(tx, &app.id, &reach)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stops instances, which then start again as the formation wants it, or a one-off process, which does not.
+    ///
+    /// # Errors
+    /// When refused, unknown, or nothing of that name runs.
+    pub async fn stop(&self, name: &AppName, body: wire::Stop) -> Result<Vec<Process>> {
+        self.may(Action::Restart)?;
+        let told = format!("Stopped {} by {}", body.process, self.user());
+        if let Ok(one_off) = body.process.parse::<OneOffName>() {
+            let cancelled = format!("was stopped by {}", self.user());
+            return self
+                .order(name, told, move |tx, app| {
+                    cancel_one_off(tx, app, one_off, cancelled)
+                })
+                .await;
+        }
+        let reach: Selection = body.process.parse().map_err(Error::invalid)?;
+        self.order(name, told, move |tx, app| {
+            check_reach(tx, app, &reach)?;
+            process_orders::stop(tx, &app.id, &reach, store::now())?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes an order down, tells of it, and has it carried out.
+    async fn order(
+        &self,
+        name: &AppName,
+        told: String,
+        write: impl FnOnce(&Tx<'_>, &apps::App) -> Result<()> + Send + 'static,
+    ) -> Result<Vec<Process>> {
         let wanted = name.clone();
         let id = self
             .app
             .store()
             .write(move |tx| {
                 let app = living_app(tx, &wanted)?;
-                if releases::current(tx, &app.id)?.is_none() {
-                    return Err(Error::NothingDeployed(app.name));
-                }
-                apps::restart(tx, &app.id)?;
+                write(tx, &app)?;
                 apps::touch(tx, &app.id, store::now())?;
-                Ok(app.id)
+                Ok::<_, Error>(app.id)
             })
             .await?;
-        self.app.note(&id, format!("Restarted by {}", self.user()));
+        self.app.note(&id, told);
         self.app.inner.handle.wake();
         self.processes_of(name.clone()).await
     }
+}
+
+/// Whether there is what is meant: a type of the current release, and so many of it.
+fn check_reach(reader: &Reader, app: &apps::App, reach: &Selection) -> Result<()> {
+    let types = types(reader, app)?.ok_or_else(|| Error::NothingDeployed(app.name.clone()))?;
+    let (process, ordinal) = match reach {
+        Selection::All => return Ok(()),
+        Selection::Type(process) => (process, 1),
+        Selection::One(process, ordinal) => (process, *ordinal),
+    };
+    let counts = quantities(types.keys().cloned(), &formation::scaled(reader, &app.id)?);
+    let count = *counts
+        .get(process)
+        .ok_or_else(|| unknown_type(app, process.as_str(), &types))?;
+    if ordinal <= count {
+        return Ok(());
+    }
+    Err(Error::NoInstance {
+        app: app.name.clone(),
+        process: reach.to_string(),
+        scaled: format!("{process}={count}"),
+    })
+}
+
+/// Ends it in the database; its container, which is then nobody's, is stopped. A release command is part of its release,
+/// which ends with it.
+fn cancel_one_off(tx: &Tx<'_>, app: &apps::App, name: OneOffName, why: String) -> Result<()> {
+    let gone = || Error::NoOneOff {
+        app: app.name.clone(),
+        name: name.to_string(),
+    };
+    let row = one_offs::find(tx, &app.id, name)?.filter(|row| row.status.is_open());
+    let row = row.ok_or_else(gone)?;
+    let now = store::now();
+    if name.kind == OneOffKind::Release {
+        fail(tx, &app.id, row.version, &format!("{name} {why}"), &[], now)?;
+        return Ok(());
+    }
+    let end = one_offs::End {
+        status: OneOffStatus::Cancelled,
+        exit_status: None,
+        failure: Some(why),
+    };
+    one_offs::end(tx, &app.id, name, &end, now)?;
+    Ok(())
 }
 
 fn types(reader: &Reader, app: &apps::App) -> Result<Option<Types>> {
@@ -148,6 +251,7 @@ fn faces(app: &AppId, types: &Types, scaled: &Formation, observed: &Observation)
         let mut of_type: Vec<_> = observed
             .instances
             .iter()
+            .filter(|instance| instance.kind == InstanceKind::Process)
             .filter(|instance| instance.app == *app && instance.process == process_type)
             .collect();
         of_type.sort_by_key(|instance| (instance.ordinal, instance.release));
@@ -163,6 +267,7 @@ fn faces(app: &AppId, types: &Types, scaled: &Formation, observed: &Observation)
                     release: instance.release.0,
                     restarts: instance.restarts,
                     started_at: instance.started_at.map(Into::into),
+                    command: None,
                 })
                 .collect(),
             process_type,
@@ -170,6 +275,35 @@ fn faces(app: &AppId, types: &Types, scaled: &Formation, observed: &Observation)
         }
     };
     counts.into_iter().map(face).collect()
+}
+
+/// What runs once of a kind; `None` when nothing does.
+fn once_face(kind: OneOffKind, open: &[OneOff]) -> Option<Process> {
+    let instances: Vec<Instance> = open
+        .iter()
+        .filter(|one_off| one_off.name.kind == kind)
+        .map(|one_off| Instance {
+            name: one_off.name.to_string(),
+            state: match one_off.status {
+                OneOffStatus::Running => InstanceState::Up,
+                _ => InstanceState::Starting,
+            }
+            .as_str()
+            .to_owned(),
+            release: one_off.version.0,
+            restarts: 0,
+            started_at: one_off.started_at.map(store::as_date),
+            command: Some(one_off.command.clone()),
+        })
+        .collect();
+    let count = u32::try_from(instances.len()).unwrap_or(u32::MAX);
+    (count > 0).then(|| Process {
+        process_type: kind.process(),
+        count,
+        command: String::new(),
+        status: "running".to_owned(),
+        instances,
+    })
 }
 
 /// A type in one word.

@@ -11,7 +11,10 @@ use crate::store::{
     releases::{self, Code, New, Release},
 };
 use futures_util::Stream;
-use pvdify_api::releases::{self as wire, ReleaseEvent};
+use pvdify_api::{
+    one_offs::OneOff,
+    releases::{self as wire, ReleaseEvent},
+};
 use pvdify_types::{AppId, AppName, ImageName, OneOffStatus, ReleaseCause, ReleaseStatus, ReleaseVersion};
 
 impl Acting {
@@ -75,7 +78,7 @@ impl Acting {
     ///
     /// # Errors
     /// When refused or unknown, or the release had no command.
-    pub async fn release_output(&self, name: &AppName, version: &str) -> Result<wire::ReleaseOutput> {
+    pub async fn release_output(&self, name: &AppName, version: &str) -> Result<OneOff> {
         self.may(Action::ReadReleases)?;
         let (wanted, version) = (name.clone(), version.to_owned());
         let (id, row) = self
@@ -92,18 +95,7 @@ impl Acting {
                 Ok::<_, Error>((app.id, row))
             })
             .await?;
-        let output = match row.output {
-            Some(output) => output,
-            None => self.app.written_so_far(id, row.name).await?,
-        };
-        Ok(wire::ReleaseOutput {
-            name: row.name.to_string(),
-            command: row.command,
-            status: row.status.as_str().to_owned(),
-            exit_status: row.exit_status,
-            failure: row.failure,
-            output,
-        })
+        self.app.shown(id, row).await
     }
 
     /// Ends a release that is under way, as failed: what serves goes on serving.

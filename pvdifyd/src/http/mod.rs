@@ -19,6 +19,7 @@ mod json;
 mod keys;
 mod layers;
 mod logs;
+mod one_offs;
 mod ps;
 mod releases;
 mod router;

@@ -8,7 +8,10 @@ use super::{
     sse,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use pvdify_api::releases::{CreateRelease, Release, ReleaseOutput, Rollback};
+use pvdify_api::{
+    one_offs::OneOff,
+    releases::{CreateRelease, Release, Rollback},
+};
 use pvdify_types::{ImageName, image_name::ImageNameError};
 
 pub(super) async fn list(Caller(caller): Caller, path: AppPath) -> Answer<Json<Vec<Release>>> {
@@ -44,7 +47,7 @@ pub(super) async fn events(
     Ok(sse::events(&web.app, events))
 }
 
-pub(super) async fn output(Caller(caller): Caller, path: AppPath) -> Answer<Json<ReleaseOutput>> {
+pub(super) async fn output(Caller(caller): Caller, path: AppPath) -> Answer<Json<OneOff>> {
     Ok(Json(caller.release_output(&path.name, &path.second).await?))
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     HttpSettings, Web, admin_ui, apps, auth, bindings, buildpacks, config, domains, health, keys, layers,
-    logs, ps, releases, stack,
+    logs, one_offs, ps, releases, stack,
 };
 use crate::app::App;
 use axum::{
@@ -66,6 +66,12 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
         .route("/api/v1/apps/{name}/ps", get(ps::list))
         .route("/api/v1/apps/{name}/ps/scale", post(ps::scale))
         .route("/api/v1/apps/{name}/ps/restart", post(ps::restart))
+        .route("/api/v1/apps/{name}/ps/stop", post(ps::stop))
+        .route(
+            "/api/v1/apps/{name}/one-offs",
+            get(one_offs::list).post(one_offs::run),
+        )
+        .route("/api/v1/apps/{name}/one-offs/{one_off}", get(one_offs::show))
         .route("/api/v1/apps/{name}/logs", get(logs::show))
         .route("/api/v1/keys", get(keys::list).post(keys::add))
         .route("/api/v1/keys/{fingerprint}", delete(keys::remove))

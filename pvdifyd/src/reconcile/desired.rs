@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use pvdify_types::{
     AppId, AppName, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, OneOffName,
-    OneOffStatus, ProcessType, ReleaseVersion, Resources, RouteTable,
+    OneOffStatus, ProcessType, ReleaseVersion, Resources, RouteTable, Selection,
 };
 use std::{
     collections::BTreeMap,
@@ -29,12 +29,51 @@ pub struct DesiredApp {
     pub current: Option<ReleaseSpec>,
     /// The release that should take over once all of it is ready. At most one: others wait as `pending`.
     pub candidate: Option<Candidate>,
-    /// Grows with each `ps:restart`: instances of a lower one are replaced, the new before the old.
-    pub restart_generation: u64,
+    /// What people asked of its instances.
+    pub orders: Vec<Order>,
     /// Every host that should reach it, `NAME.DOMAIN` first.
     pub hosts: Vec<String>,
     /// Processes that should run once to their end, and have not ended.
     pub one_offs: Vec<OneOff>,
+}
+
+/// What a person asked of some instances; it stands, and who was started after it has obeyed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Of which.
+    pub reach: Selection,
+    /// Given once in an app: instances of a lower one are replaced, the new before the old.
+    pub restart_generation: Option<u64>,
+    /// Instances that were started before it are stopped, without a successor beside them.
+    pub stopped_at: Option<SystemTime>,
+}
+
+impl DesiredApp {
+    /// The generation that an instance has.
+    #[must_use]
+    pub fn restart_generation(&self, process: &ProcessType, ordinal: u32) -> u64 {
+        let orders = self
+            .orders
+            .iter()
+            .filter(|order| order.reach.covers(process, ordinal));
+        orders
+            .filter_map(|order| order.restart_generation)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// When it was last asked to stop an instance; what is not yet, by a clock that was set back, has no effect.
+    #[must_use]
+    pub fn stopped_at(&self, process: &ProcessType, ordinal: u32, now: SystemTime) -> Option<SystemTime> {
+        let orders = self
+            .orders
+            .iter()
+            .filter(|order| order.reach.covers(process, ordinal));
+        orders
+            .filter_map(|order| order.stopped_at)
+            .filter(|at| *at <= now)
+            .max()
+    }
 }
 
 /// A process that should run once to its end.

@@ -25,7 +25,7 @@ pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Format
             process: process.clone(),
             ordinal,
             release: release.version,
-            restart_generation: app.restart_generation,
+            restart_generation: app.restart_generation(process, ordinal),
             spec_hash: spec_hash.clone(),
         }));
     }

@@ -33,7 +33,7 @@ pub(super) fn app(scaled: &str) -> DesiredApp {
         formation: formation(scaled),
         current: None,
         candidate: None,
-        restart_generation: 0,
+        orders: Vec::new(),
         hosts: vec!["demo.localhost".into()],
         one_offs: Vec::new(),
     }

@@ -17,7 +17,6 @@ pub struct App {
     pub resources: Resources,
     /// `None`: what the image's app.json says, else a TCP connection.
     pub healthcheck: Option<Healthcheck>,
-    pub restart_generation: u64,
     /// What the next release takes.
     pub config_version: ConfigVersion,
     pub deleting: bool,
@@ -33,7 +32,6 @@ fn read(row: &Row<'_>) -> Result<App> {
         bind_port: column::plain(row, "apps.bind_port")?,
         resources: column::json(row, "apps.resources")?,
         healthcheck: column::json_if(row, "apps.healthcheck")?,
-        restart_generation: column::plain(row, "apps.restart_generation")?,
         config_version: ConfigVersion(column::plain(row, "apps.config_version")?),
         deleting: column::plain(row, "apps.deleting")?,
         created_at: column::plain(row, "apps.created_at")?,
@@ -121,18 +119,6 @@ pub fn set_config_version(tx: &Connection, id: &AppId, version: ConfigVersion) -
     tx.execute(
         "UPDATE apps SET config_version = ?2 WHERE id = ?1",
         params![id.as_str(), version.0],
-    )?;
-    Ok(())
-}
-
-/// Asks for all instances anew.
-///
-/// # Errors
-/// Of the database.
-pub fn restart(tx: &Connection, id: &AppId) -> Result<()> {
-    tx.execute(
-        "UPDATE apps SET restart_generation = restart_generation + 1 WHERE id = ?1",
-        [id.as_str()],
     )?;
     Ok(())
 }

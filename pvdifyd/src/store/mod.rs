@@ -21,6 +21,7 @@ pub mod formation;
 pub mod installation;
 pub mod one_offs;
 mod open;
+pub mod process_orders;
 pub mod releases;
 pub mod secrets;
 pub mod ssh_keys;

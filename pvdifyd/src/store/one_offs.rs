@@ -93,6 +93,14 @@ pub fn open(reader: &Connection, app: &AppId) -> Result<Vec<OneOff>> {
     )
 }
 
+/// All of an app's that are kept, newest first.
+///
+/// # Errors
+/// Of the database.
+pub fn list(reader: &Connection, app: &AppId) -> Result<Vec<OneOff>> {
+    select(reader, "WHERE app = ?1 ORDER BY number DESC", [app.as_str()])
+}
+
 /// One of an app.
 ///
 /// # Errors

@@ -63,7 +63,7 @@ impl FakeState {
             formation: Formation::new(),
             current: None,
             candidate: Some(candidate(release, scaled)),
-            restart_generation: 0,
+            orders: Vec::new(),
             hosts: vec!["demo.localhost".into()],
             one_offs: Vec::new(),
         };

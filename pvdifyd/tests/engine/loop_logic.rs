@@ -4,8 +4,8 @@ use crate::{
     fake_state::{formation, release},
     harness::{Fault, Installation, until},
 };
-use pvdify_types::ImageRef;
-use pvdifyd::reconcile::handle::InstanceState;
+use pvdify_types::{ImageRef, Selection};
+use pvdifyd::reconcile::{desired::Order, handle::InstanceState};
 use std::time::{Duration, SystemTime};
 
 pub(crate) fn image() -> ImageRef {
@@ -51,7 +51,13 @@ async fn scaling_and_restarting_keep_the_app_answering() {
     until("one is left", || installation.engine.running() == ["web.1 v1"]).await;
 
     let before = installation.endpoints().unwrap();
-    installation.state.change(|app| app.restart_generation = 1);
+    installation.state.change(|app| {
+        app.orders.push(Order {
+            reach: Selection::All,
+            restart_generation: Some(1),
+            stopped_at: None,
+        });
+    });
     installation.wake();
     until("another serves", || {
         installation

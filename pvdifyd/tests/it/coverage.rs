@@ -26,6 +26,8 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             | "/apps/{name}/domains"
             | "/apps/{name}/buildpacks"
             | "/apps/{name}/ps"
+            | "/apps/{name}/one-offs"
+            | "/apps/{name}/one-offs/{one_off}"
             | "/apps/{name}/logs"
             | "/keys",
         ) => (Some(Read), Value::Null),
@@ -43,6 +45,8 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         ),
         ("post", "/apps/{name}/ps/scale") => (Some(Write), json!({"processes": {"web": 2}})),
         ("post", "/apps/{name}/ps/restart") => (Some(Write), json!({})),
+        ("post", "/apps/{name}/ps/stop") => (Some(Write), json!({"process": "web"})),
+        ("post", "/apps/{name}/one-offs") => (Some(Write), json!({"command": "seed"})),
         (
             "delete",
             "/apps/{name}"
@@ -77,6 +81,7 @@ async fn call(
             },
         )
         .replace("{key}", "A")
+        .replace("{one_off}", "release.1001")
         .replace("{binding}", "db")
         .replace("{domain}", "www.example.com")
         .replace("{fingerprint}", &fingerprint);

@@ -10,7 +10,7 @@ use pvdify_api::{
     releases::ReleaseEvent,
 };
 use pvdify_types::{
-    AppStatus, DomainStatus, Environment, Hostname, ReleaseStatus, ReleaseVersion, Resources,
+    AppStatus, DomainStatus, Environment, Hostname, ProcessType, ReleaseStatus, ReleaseVersion, Resources,
 };
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -74,7 +74,7 @@ async fn an_app_that_is_going_shows_so_until_its_containers_are_gone() {
         (refused.status(), refused.to_string()),
         (Some(409), "demo is being deleted".into())
     );
-    let refused = client.restart(&app).await.unwrap_err();
+    let refused = client.restart(&app, &Default::default()).await.unwrap_err();
     assert_eq!(refused.to_string(), "demo is being deleted");
 
     server.reconciling.send_replace(true);
@@ -185,10 +185,10 @@ async fn processes_are_shown_scaled_and_restarted() {
     assert_eq!(names, ["web.1", "web.2", "web.3", "worker.1", "worker.2"]);
     assert_eq!(server.history(&app).await, ["v1 current"]);
 
-    client.restart(&app).await.unwrap();
+    client.restart(&app, &Default::default()).await.unwrap();
     let mut desired = server.desired.clone();
     desired
-        .wait_for(|apps| apps[0].restart_generation == 1)
+        .wait_for(|apps| apps[0].restart_generation(&ProcessType::web(), 1) == 1)
         .await
         .unwrap();
 

@@ -20,6 +20,7 @@ pub mod one_off;
 pub mod procfile;
 pub mod release;
 pub mod route;
+pub mod selection;
 pub mod setup;
 pub mod version;
 
@@ -37,5 +38,6 @@ pub use name::{AppName, ConfigKey, Hostname, ProcessType};
 pub use one_off::{OneOffKind, OneOffName, OneOffStatus};
 pub use release::{ReleaseCause, ReleaseStatus};
 pub use route::{Endpoint, Route, RouteTable};
+pub use selection::Selection;
 pub use setup::Setup;
 pub use version::{ConfigVersion, Generation, ReleaseVersion};

@@ -26,6 +26,7 @@ pub(super) fn plan_release(
 ) {
     let wanted = spec::wanted(app, release, formation);
     let slots: BTreeSet<_> = wanted.iter().map(|key| (&key.process, key.ordinal)).collect();
+    let mut stopped = BTreeSet::new();
     let mut outdated: BTreeMap<_, Vec<&Instance>> = BTreeMap::new();
     for instance in mine
         .iter()
@@ -33,7 +34,10 @@ pub(super) fn plan_release(
         .filter(|instance| instance.engine.key.release == release.version)
     {
         let key = &instance.engine.key;
-        if !slots.contains(&(&key.process, key.ordinal)) {
+        if was_stopped(input, app, instance) {
+            stopped.insert(&instance.engine.id);
+            retire(input, instance, plan);
+        } else if !slots.contains(&(&key.process, key.ordinal)) {
             retire(input, instance, plan);
         } else if !wanted.contains(key) {
             outdated
@@ -48,6 +52,9 @@ pub(super) fn plan_release(
             .copied()
             .filter(|instance| instance.engine.key == *key);
         let kept = same.next();
+        if kept.is_some_and(|instance| stopped.contains(&instance.engine.id)) {
+            continue;
+        }
         let up = plan_slot(input, release, key, kept, plan);
         // Names are unique, so there is no second one; were there one, it would be too many.
         for instance in same {
@@ -59,6 +66,15 @@ pub(super) fn plan_release(
             }
         }
     }
+}
+
+/// Whether a person asked to stop it since it was started.
+fn was_stopped(input: &Input<'_>, app: &DesiredApp, instance: &Instance) -> bool {
+    let key = &instance.engine.key;
+    let asked = app.stopped_at(&key.process, key.ordinal, input.now);
+    asked
+        .zip(instance.engine.started_at)
+        .is_some_and(|(asked, started)| started <= asked)
 }
 
 /// One instance that should run; true when it is up.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        desired::{Candidate, OneOff, Readiness},
+        desired::{Candidate, OneOff, Order, Readiness},
         testing::{app, at, formation, instance, key, observed, release},
     },
     *,
@@ -201,11 +201,56 @@ fn scaled_to_zero_all_goes() {
     ");
 }
 
+fn order(reach: &str, restart_generation: Option<u64>, stopped_at: Option<u64>) -> Order {
+    Order {
+        reach: reach.parse().unwrap(),
+        restart_generation,
+        stopped_at: stopped_at.map(at),
+    }
+}
+
+#[test]
+fn a_restart_of_one_leaves_the_others() {
+    let mut app = serving("web=2 worker=1");
+    app.orders = vec![order("web.2", Some(3), None)];
+    let all = ["web", "worker"].into_iter().flat_map(|process| {
+        let count = if process == "web" { 1..=2 } else { 1..=1 };
+        count.map(move |ordinal| instance(&format!("{process}-{ordinal}"), key(process, ordinal, 1)))
+    });
+    insta::assert_snapshot!(World::new(app, all.collect()).steps(), @"start web.2 v1 of demo");
+}
+
+#[test]
+fn what_is_stopped_leaves_the_table_is_stopped_and_started_again() {
+    let mut app = serving("web=2");
+    app.orders = vec![order("web.1", None, Some(10))];
+    let both = || vec![instance("c1", key("web", 1, 1)), instance("c2", key("web", 2, 1))];
+    let mut world = World::new(app, both()).routed(&["c1", "c2"]);
+    insta::assert_snapshot!(world.steps(), @"retiring: c1");
+    let mut world_unrouted = World::new(world.app.clone(), both());
+    insta::assert_snapshot!(world_unrouted.steps(), @"
+    stop web.1 v1 of demo (c1)
+    retiring: c1
+    ");
+    world_unrouted.observed = observed(vec![instance("c2", key("web", 2, 1))]);
+    insta::assert_snapshot!(world_unrouted.steps(), @"start web.1 v1 of demo");
+    let mut later = instance("c3", key("web", 1, 1));
+    later.engine.started_at = Some(at(11));
+    world_unrouted.observed.instances.push(later);
+    assert_eq!(
+        world_unrouted.steps(),
+        "",
+        "who started after the order has obeyed it"
+    );
+    world.app.orders = vec![order("web", None, Some(99))];
+    assert_eq!(world.steps(), "", "an order of a clock that was set back");
+}
+
 #[test]
 fn a_restart_replaces_new_before_old() {
     let mut app = serving("web=1");
     let old = instance("old", key("web", 1, 1));
-    app.restart_generation = 1;
+    app.orders = vec![order("web", Some(1), None)];
     let mut world = World::new(app, vec![old]).routed(&["old"]);
     insta::assert_snapshot!(world.steps(), @"start web.1 v1 of demo");
     let new = InstanceKey {
