@@ -29,6 +29,9 @@ pub(crate) enum Rest {
     Pairs,
     /// A release version or nothing: what reads as a version is one.
     Version,
+    /// Release versions or numbers, two at most: a name is there when there are three, or when the first is none of
+    /// both.
+    Versions,
     /// Exactly one thing: a name is there when there are two.
     One,
     /// A process or nothing: one alone is a process when it has a dot, as `web.1`, which no name has, or when `--app`
@@ -52,6 +55,7 @@ impl Rest {
         let named = match self {
             Self::Pairs | Self::Buildpacks => looks_like_name(first),
             Self::Version => !rest.is_empty() || first.parse::<ReleaseVersion>().is_err(),
+            Self::Versions => rest.len() >= 2 || first.parse::<ReleaseVersion>().is_err(),
             Self::One => !rest.is_empty(),
             Self::Process => !rest.is_empty() || (!first.contains('.') && flag.is_none()),
             Self::Binding => {
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_name_is_told_from_what_follows_it() {
-        use Rest::{Binding, Keys, One, Pairs, Version};
+        use Rest::{Binding, Keys, One, Pairs, Version, Versions};
         // What may follow, the arguments, --app; the name found, how many follow it.
         type Row = (
             Rest,
@@ -155,7 +159,7 @@ mod tests {
             Option<&'static str>,
             usize,
         );
-        let table: [Row; 33] = [
+        let table: [Row; 40] = [
             (Pairs, &[], None, None, 0),
             (Pairs, &["A=1"], None, None, 1),
             (Pairs, &["demo", "A=1", "B=2"], None, Some("demo"), 2),
@@ -172,6 +176,13 @@ mod tests {
             (Version, &["demo", "v3"], None, Some("demo"), 1),
             (Version, &["v3", "v2"], None, Some("v3"), 1),
             (Version, &["v3x"], None, Some("v3x"), 0),
+            (Versions, &[], None, None, 0),
+            (Versions, &["3"], None, None, 1),
+            (Versions, &["v3", "4"], None, None, 2),
+            (Versions, &["demo"], None, Some("demo"), 0),
+            (Versions, &["demo", "v3"], None, Some("demo"), 1),
+            (Versions, &["v1", "v3", "v4"], None, Some("v1"), 2),
+            (Versions, &["3x", "4"], None, Some("3x"), 1),
             (One, &[], None, None, 0),
             (One, &["www.example.com"], None, None, 1),
             (One, &["demo", "www.example.com"], None, Some("demo"), 1),

@@ -89,8 +89,12 @@ const GROUPS: [(&str, &[&str]); 6] = [
         "Configure",
         &[
             "config",
+            "config:get",
             "config:set",
             "config:unset",
+            "config:scope",
+            "config:versions",
+            "config:diff",
             "domains",
             "domains:add",
             "domains:remove",
@@ -164,10 +168,18 @@ pub(crate) enum Command {
     ReleasesCancel(releases::Cancel),
     Rollback(releases::Rollback),
     Config(config::Show),
+    #[command(name = "config:get")]
+    ConfigGet(config::Get),
     #[command(name = "config:set")]
     ConfigSet(config::Set),
     #[command(name = "config:unset")]
     ConfigUnset(config::Unset),
+    #[command(name = "config:scope")]
+    ConfigScope(config::Scope),
+    #[command(name = "config:versions")]
+    ConfigVersions(config::Versions),
+    #[command(name = "config:diff")]
+    ConfigDiff(config::Diff),
     Domains(domains::List),
     #[command(name = "domains:add")]
     DomainsAdd(domains::Add),

@@ -2,7 +2,7 @@
 //!
 //! One `KEY=VALUE` a line, `export ` before it allowed; empty lines and lines that start with `#` are
 //! skipped. A value in single quotes is taken as it stands, one in double quotes with `\n`, `\r`, `\t`,
-//! `\"`, `\\`, `\$` and `\u001b` resolved; both may go over several lines. A bare value goes to the line's
+//! `\"`, `\\`, `\$`, `` \` `` and `\u001b` resolved; both may go over several lines. A bare value goes to the line's
 //! end without the blanks around it; a `#` within it belongs to it, because passwords have them.
 //! Errors name the line and never show its text: it may be a secret.
 
@@ -84,7 +84,7 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), String> {
                     let c = code_point(&mut chars).ok_or("\\u needs four hex digits of a character")?;
                     value.push(c);
                 }
-                Some(c @ ('"' | '\\' | '$')) => value.push(c),
+                Some(c @ ('"' | '\\' | '$' | '`')) => value.push(c),
                 other => {
                     value.push('\\');
                     value.extend(other);

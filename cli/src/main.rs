@@ -10,6 +10,7 @@ mod commands;
 mod env_file;
 mod error;
 mod output;
+mod shell;
 mod wait;
 
 use error::CliError;

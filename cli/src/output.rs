@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::{
     borrow::Cow,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 use time::{
@@ -19,6 +19,18 @@ use time::{
 /// A line of data.
 pub(crate) fn line(text: &str) -> Result<(), CliError> {
     writeln!(io::stdout().lock(), "{}", inert(text)).map_err(|cause| CliError::stdout(&cause))
+}
+
+/// A value as it is, and a line end; a terminal can't be steered by it.
+pub(crate) fn exact(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    let shown = if stdout.is_terminal() {
+        let lines: Vec<_> = text.split('\n').map(inert).collect();
+        Cow::Owned(lines.join("\n"))
+    } else {
+        Cow::Borrowed(text)
+    };
+    writeln!(stdout, "{shown}").map_err(|cause| CliError::stdout(&cause))
 }
 
 /// A line for the person. That nobody reads stderr must not stop a deploy.

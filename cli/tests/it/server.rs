@@ -8,7 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
-use pvdify_api::ErrorBody;
+use pvdify_api::{
+    ErrorBody,
+    config::{NEXT_BUILD_HEADER, RELEASE_HEADER},
+};
 use serde::Serialize;
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,7 +25,7 @@ use tokio::net::TcpListener;
 pub(crate) enum Answer {
     Body {
         status: u16,
-        release: Option<&'static str>,
+        headers: Vec<(&'static str, &'static str)>,
         text: String,
     },
     Events(Vec<Event>),
@@ -42,7 +45,7 @@ pub(crate) enum Event {
 pub(crate) fn json(status: u16, value: &impl Serialize) -> Answer {
     Answer::Body {
         status,
-        release: None,
+        headers: Vec::new(),
         text: serde_json::to_string(value).unwrap(),
     }
 }
@@ -50,7 +53,7 @@ pub(crate) fn json(status: u16, value: &impl Serialize) -> Answer {
 pub(crate) fn text(status: u16, text: &str) -> Answer {
     Answer::Body {
         status,
-        release: None,
+        headers: Vec::new(),
         text: text.to_owned(),
     }
 }
@@ -61,9 +64,20 @@ pub(crate) fn empty() -> Answer {
 
 /// An answer of a config change that made a release.
 pub(crate) fn with_release(release: &'static str, value: &impl Serialize) -> Answer {
+    with_headers(Some(release), None, value)
+}
+
+/// The same, and what it says of the next build.
+pub(crate) fn with_headers(
+    release: Option<&'static str>,
+    next_build: Option<&'static str>,
+    value: &impl Serialize,
+) -> Answer {
+    let release = release.map(|release| (RELEASE_HEADER, release));
+    let next_build = next_build.map(|keys| (NEXT_BUILD_HEADER, keys));
     Answer::Body {
         status: 200,
-        release: Some(release),
+        headers: release.into_iter().chain(next_build).collect(),
         text: serde_json::to_string(value).unwrap(),
     }
 }
@@ -161,13 +175,12 @@ fn respond(answer: Answer) -> Response {
     match answer {
         Answer::Body {
             status,
-            release,
+            headers,
             text,
         } => {
             let mut response = (StatusCode::from_u16(status).unwrap(), text).into_response();
-            if let Some(release) = release {
-                let name = pvdify_api::config::RELEASE_HEADER;
-                response.headers_mut().insert(name, release.parse().unwrap());
+            for (name, value) in headers {
+                response.headers_mut().insert(name, value.parse().unwrap());
             }
             response
         }

@@ -4,15 +4,15 @@
 //! documented, or not covered by a test of who may call them.
 
 use crate::{
-    ErrorBody, apps, bindings, buildpacks, domains, health, keys, logs, one_offs, ps, releases, stack,
+    ErrorBody, apps, bindings, buildpacks, config, domains, health, keys, logs, one_offs, ps, releases, stack,
 };
 use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, ToSchema,
     openapi::{
-        Components, ContentBuilder, HttpMethod, Info, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required,
-        ResponseBuilder, Schema,
-        path::{OperationBuilder, ParameterBuilder, ParameterIn},
+        Components, ContentBuilder, HeaderBuilder, HttpMethod, Info, OpenApi, OpenApiBuilder, Paths, Ref,
+        RefOr, Required, ResponseBuilder, Schema,
+        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
         schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, SchemaType, Type},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -107,6 +107,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("get", "/api/v1/apps/{name}/config", "See all config vars", Empty, (200, Strings)),
     endpoint("put", "/api/v1/apps/{name}/config", "Merge config vars; null removes", NullableStrings, (200, Strings)),
     endpoint("delete", "/api/v1/apps/{name}/config/{key}", "Remove a config var", Empty, (200, Strings)),
+    endpoint("get", "/api/v1/apps/{name}/config/scopes", "See who sees each config var, its app's processes (run) or its builds too (build); no values", Empty, (200, Strings)),
+    endpoint("put", "/api/v1/apps/{name}/config/scopes", "Change who sees config vars, run or build", Strings, (200, Strings)),
+    endpoint("get", "/api/v1/apps/{name}/config/versions", "List the sets of config vars that there were, newest first; no values", Empty, (200, List("ConfigVersion"))),
+    endpoint("get", "/api/v1/apps/{name}/config/diff", "See which config vars differ between two versions", Empty, (200, One("ConfigDiff"))),
     endpoint("get", "/api/v1/apps/{name}/domains", "List domains, the app's own first", Empty, (200, List("Domain"))),
     endpoint("post", "/api/v1/apps/{name}/domains", "Add a domain", One("AddDomain"), (201, One("Domain"))),
     endpoint("delete", "/api/v1/apps/{name}/domains/{domain}", "Remove a domain", Empty, (204, Empty)),
@@ -169,10 +173,19 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
             .schema(Some(string()));
         operation = operation.parameter(parameter);
     }
-    if endpoint.path.ends_with("/logs") {
-        for parameter in logs::LogQuery::into_params(|| Some(ParameterIn::Query)) {
-            operation = operation.parameter(parameter);
-        }
+    for parameter in query(endpoint) {
+        operation = operation.parameter(parameter);
+    }
+    if has_version(endpoint) && endpoint.method != "get" {
+        let parameter = ParameterBuilder::new()
+            .name("If-Match")
+            .parameter_in(ParameterIn::Header)
+            .description(Some(
+                "The ETag of what the change is made from: when that is not the present version, the answer is 412, \
+                 config_changed, and nothing is changed",
+            ))
+            .schema(Some(string()));
+        operation = operation.parameter(parameter);
     }
     if let Some(schema) = schema(endpoint.request) {
         let required = match endpoint.request {
@@ -193,6 +206,23 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
     operation
 }
 
+fn query(endpoint: &Endpoint) -> Vec<Parameter> {
+    let query = || Some(ParameterIn::Query);
+    match (endpoint.method, endpoint.path) {
+        ("get", "/api/v1/apps/{name}/logs") => logs::LogQuery::into_params(query),
+        ("put", "/api/v1/apps/{name}/config") => config::ChangeQuery::into_params(query),
+        ("get", "/api/v1/apps/{name}/config/diff") => config::DiffQuery::into_params(query),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether its answer has the version of the app's config vars as ETag.
+fn has_version(endpoint: &Endpoint) -> bool {
+    ["/config", "/config/{key}", "/config/scopes"]
+        .iter()
+        .any(|path| endpoint.path.ends_with(path))
+}
+
 /// As `get_apps_name_releases`.
 fn operation_id(endpoint: &Endpoint) -> String {
     let words = endpoint.path.split(|c: char| !c.is_ascii_alphanumeric());
@@ -204,7 +234,13 @@ fn operation_id(endpoint: &Endpoint) -> String {
 }
 
 fn response(endpoint: &Endpoint) -> ResponseBuilder {
-    let response = ResponseBuilder::new().description("Done");
+    let mut response = ResponseBuilder::new().description("Done");
+    if has_version(endpoint) {
+        let header = HeaderBuilder::new()
+            .description(Some("The version of the app's config vars"))
+            .schema(Some(string()));
+        response = response.header("ETag", header.build());
+    }
     let content_type = match endpoint.response {
         Body::Events(_) => "text/event-stream",
         _ => "application/json",
@@ -277,6 +313,8 @@ fn components() -> Components {
     add::<one_offs::RunOneOff>(&mut schemas);
     add::<ps::Restart>(&mut schemas);
     add::<ps::Stop>(&mut schemas);
+    add::<config::ConfigVersion>(&mut schemas);
+    add::<config::ConfigDiff>(&mut schemas);
     add::<domains::Domain>(&mut schemas);
     add::<domains::AddDomain>(&mut schemas);
     add::<bindings::Binding>(&mut schemas);

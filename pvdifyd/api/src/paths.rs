@@ -63,6 +63,21 @@ pub fn config(name: &AppName) -> String {
 pub fn config_key(name: &AppName, key: &ConfigKey) -> String {
     format!("{API}/apps/{name}/config/{key}")
 }
+/// `/api/v1/apps/{name}/config/scopes`
+#[must_use]
+pub fn config_scopes(name: &AppName) -> String {
+    format!("{API}/apps/{name}/config/scopes")
+}
+/// `/api/v1/apps/{name}/config/versions`
+#[must_use]
+pub fn config_versions(name: &AppName) -> String {
+    format!("{API}/apps/{name}/config/versions")
+}
+/// `/api/v1/apps/{name}/config/diff`
+#[must_use]
+pub fn config_diff(name: &AppName) -> String {
+    format!("{API}/apps/{name}/config/diff")
+}
 /// `/api/v1/apps/{name}/domains`
 #[must_use]
 pub fn domains(name: &AppName) -> String {

@@ -14,6 +14,17 @@ pub struct ConfigChanged {
     pub config: config::Config,
     /// `None`: nothing changed, or nothing was deployed yet.
     pub release: Option<ReleaseVersion>,
+    /// The keys of it that builds see, as `A, B and 3 more`.
+    pub next_build: Option<String>,
+}
+
+/// What a change of who sees config vars gave.
+#[derive(Clone, Debug)]
+pub struct ScopesChanged {
+    /// After the change.
+    pub scopes: config::Scopes,
+    /// As [`ConfigChanged::release`].
+    pub release: Option<ReleaseVersion>,
 }
 
 macro_rules! call {
@@ -62,6 +73,10 @@ impl Client {
         rollback(name: &AppName, body: &releases::Rollback) -> releases::Release = POST paths::rollback(name), body);
     call!(/// `GET /apps/{name}/config`.
         config(name: &AppName) -> config::Config = GET paths::config(name));
+    call!(/// `GET /apps/{name}/config/scopes`: all keys, without values.
+        config_scopes(name: &AppName) -> config::Scopes = GET paths::config_scopes(name));
+    call!(/// `GET /apps/{name}/config/versions`, newest first.
+        config_versions(name: &AppName) -> Vec<config::ConfigVersion> = GET paths::config_versions(name));
     call!(/// `GET /apps/{name}/domains`.
         domains(name: &AppName) -> Vec<domains::Domain> = GET paths::domains(name));
     call!(/// `POST /apps/{name}/domains`.
@@ -130,8 +145,45 @@ impl Client {
     /// # Errors
     /// When the server can't be reached or refuses.
     pub async fn set_config(&self, name: &AppName, change: &config::ConfigChange) -> Result<ConfigChanged> {
-        let request = self.request(Method::PUT, &paths::config(name))?.json(change);
-        config_changed(self.send(request).await?).await
+        self.set_config_of(name, change, &config::ChangeQuery::default())
+            .await
+    }
+
+    /// The same, and who sees what is set by it.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn set_config_of(
+        &self,
+        name: &AppName,
+        change: &config::ConfigChange,
+        query: &config::ChangeQuery,
+    ) -> Result<ConfigChanged> {
+        let request = self.request(Method::PUT, &paths::config(name))?;
+        config_changed(self.send(request.query(query).json(change)).await?).await
+    }
+
+    /// `PUT /apps/{name}/config/scopes`: who sees config vars that are set.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn set_config_scopes(&self, name: &AppName, scopes: &config::Scopes) -> Result<ScopesChanged> {
+        let request = self.request(Method::PUT, &paths::config_scopes(name))?;
+        let response = self.send(request.json(scopes)).await?;
+        Ok(ScopesChanged {
+            release: text(&response, config::RELEASE_HEADER).and_then(|version| version.parse().ok()),
+            scopes: response.json().await.map_err(Error::transport)?,
+        })
+    }
+
+    /// `GET /apps/{name}/config/diff`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn config_diff(&self, name: &AppName, query: &config::DiffQuery) -> Result<config::ConfigDiff> {
+        let request = self.request(Method::GET, &paths::config_diff(name))?;
+        let response = self.send(request.query(query)).await?;
+        response.json().await.map_err(Error::transport)
     }
 
     /// `DELETE /apps/{name}/config/{key}`.
@@ -200,11 +252,14 @@ impl Client {
 }
 
 async fn config_changed(response: reqwest::Response) -> Result<ConfigChanged> {
-    let header = response
-        .headers()
-        .get(config::RELEASE_HEADER)
-        .and_then(|value| value.to_str().ok());
-    let release = header.and_then(|value| value.parse().ok());
-    let config = response.json().await.map_err(Error::transport)?;
-    Ok(ConfigChanged { config, release })
+    Ok(ConfigChanged {
+        release: text(&response, config::RELEASE_HEADER).and_then(|version| version.parse().ok()),
+        next_build: text(&response, config::NEXT_BUILD_HEADER).map(str::to_owned),
+        config: response.json().await.map_err(Error::transport)?,
+    })
+}
+
+/// A header's.
+fn text<'a>(response: &'a reqwest::Response, header: &str) -> Option<&'a str> {
+    response.headers().get(header)?.to_str().ok()
 }

@@ -38,6 +38,8 @@ pub enum Action {
     Rollback,
     /// Config values are secrets: seeing them takes as much as changing them.
     ReadConfig,
+    /// Which there are and who sees them, now and before, without values.
+    ReadConfigKeys,
     ChangeConfig,
     ReadDomains,
     ChangeDomains,
@@ -77,6 +79,7 @@ impl Action {
         Self::Deploy,
         Self::Rollback,
         Self::ReadConfig,
+        Self::ReadConfigKeys,
         Self::ChangeConfig,
         Self::ReadDomains,
         Self::ChangeDomains,
@@ -104,6 +107,7 @@ impl Action {
         match self {
             Self::ReadApps
             | Self::ReadReleases
+            | Self::ReadConfigKeys
             | Self::ReadDomains
             | Self::ReadBuildpacks
             | Self::ReadProcesses
@@ -200,6 +204,7 @@ mod tests {
         Deploy: dev write admin
         Rollback: dev write admin
         ReadConfig: dev write admin
+        ReadConfigKeys: dev read write admin
         ChangeConfig: dev write admin
         ReadDomains: dev read write admin
         ChangeDomains: dev write admin

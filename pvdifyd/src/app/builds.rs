@@ -182,7 +182,7 @@ impl App {
         let (buildpacks, bindings, first_config) = self
             .store()
             .read(move |reader| {
-                let first = setup::first_config(reader, &secrets, &id)?;
+                let first = setup::first_config(reader, &id)?;
                 let bindings = bindings::of_app(reader, &secrets, &id)?;
                 Ok::<_, Error>((buildpacks::list(reader, &id)?, bindings, first))
             })
@@ -248,7 +248,7 @@ impl App {
                 let app = apps::by_id(tx, &id)?.filter(|app| !app.deleting);
                 let app = app.ok_or_else(|| Error::NoApp(name.to_string()))?;
                 let (config_version, told) = match releases::current(tx, &id)? {
-                    None => setup::begin(tx, &secrets, &app, &built.setup)?,
+                    None => setup::begin(tx, &secrets, &app, &built.setup, &user)?,
                     Some(_) => (app.config_version, Vec::new()),
                 };
                 let new = New {

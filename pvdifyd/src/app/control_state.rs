@@ -307,7 +307,7 @@ fn spec(
         image: code.image,
         processes: code.processes,
         launcher: code.launcher,
-        config: config_vars::load(reader, secrets, app, release.config_version)?,
+        config: config_vars::for_run(reader, secrets, app, release.config_version)?,
         port: fixed.port,
         start_timeout: Duration::from_secs(fixed.start_timeout.into()),
         readiness: fixed.readiness.map_or(Readiness::Tcp, Readiness::Http),

@@ -3,7 +3,7 @@
 
 use super::authorise::Scope;
 use crate::store;
-use pvdify_types::{AppName, Hostname, ReleaseStatus, ReleaseVersion};
+use pvdify_types::{AppName, ConfigVersion, Hostname, ReleaseStatus, ReleaseVersion};
 use thiserror::Error;
 
 /// A use case's result.
@@ -15,6 +15,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Kind {
     NotFound,
     Conflict,
+    /// Not the version that the change is for.
+    Changed,
     Invalid,
     Forbidden,
     TooLarge,
@@ -36,6 +38,10 @@ pub enum Error {
     NoDomain { app: AppName, domain: String },
     #[error("{app} has no binding {binding:?}")]
     NoBinding { app: AppName, binding: String },
+    #[error("{app} has no config var {key:?}")]
+    NoConfigVar { app: AppName, key: String },
+    #[error("{app} has no config version {version}")]
+    NoConfigVersion { app: AppName, version: String },
     #[error("there is no SSH key {0:?}")]
     NoKey(String),
     #[error("there is no token {0:?}")]
@@ -97,6 +103,9 @@ pub enum Error {
     },
     #[error("{0} builds of {1} are waiting already")]
     BuildQueueFull(usize, AppName),
+    /// By then: of this version.
+    #[error("the config vars of {app} were changed meanwhile: they are of version {}", .version.0)]
+    ConfigChanged { app: AppName, version: ConfigVersion },
 
     /// What was given breaks a rule; the text names it.
     #[error("{0}")]
@@ -171,6 +180,8 @@ impl Error {
             | Self::NoReleaseCommand { .. }
             | Self::NoInstance { .. }
             | Self::NoOneOff { .. }
+            | Self::NoConfigVar { .. }
+            | Self::NoConfigVersion { .. }
             | Self::NoKey(_)
             | Self::NoToken(_) => Kind::NotFound,
             Self::NameTaken(_)
@@ -190,6 +201,7 @@ impl Error {
             | Self::TooManyOneOffs(..)
             | Self::ImageGone { .. }
             | Self::BuildQueueFull(..) => Kind::Conflict,
+            Self::ConfigChanged { .. } => Kind::Changed,
             Self::Invalid(_) | Self::InvalidWithHint { .. } | Self::NoProcessType { .. } => Kind::Invalid,
             Self::Scope { .. } | Self::NotForYou(_) => Kind::Forbidden,
             Self::SourceTooLarge { .. } => Kind::TooLarge,
@@ -209,9 +221,11 @@ impl Error {
             Self::ImageGone { .. } => "image_gone",
             Self::DomainQuota(_) => "quota",
             Self::BuildQueueFull(..) | Self::TooManyOneOffs(..) => "busy",
+            Self::ConfigChanged { .. } => "config_changed",
             _ => match self.kind() {
                 Kind::NotFound => "not_found",
                 Kind::Conflict => "conflict",
+                Kind::Changed => "precondition_failed",
                 Kind::Invalid => "invalid_params",
                 Kind::Forbidden => "forbidden",
                 Kind::TooLarge => "too_large",
@@ -235,6 +249,9 @@ impl Error {
             Self::ReleaseEnded { app, .. } => format!("to return to another: pvdify rollback {app} VERSION"),
             Self::NoDomain { app, .. } => format!("list them with pvdify domains {app}"),
             Self::NoBinding { app, .. } => format!("list them with pvdify bindings {app}"),
+            Self::NoConfigVar { app, .. } => format!("list them with pvdify config {app}"),
+            Self::NoConfigVersion { app, .. } => format!("list them with pvdify config:versions {app}"),
+            Self::ConfigChanged { .. } => "read them again, and apply the change to those".into(),
             Self::NoKey(_) => "list them with pvdify keys".into(),
             Self::NameTaken(_) => "choose another name".into(),
             Self::Deleting(_) => "try again in a moment".into(),

@@ -31,7 +31,7 @@ pub mod tokens;
 mod turns;
 
 pub use authorise::{Action, Principal, Scope};
-pub use config::ConfigChanged;
+pub use config::{ConfigChanged, Expected, Versioned};
 pub use error::{Error, Kind, Result};
 pub use logs::LogTail;
 pub use push::Source;

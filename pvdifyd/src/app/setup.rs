@@ -1,10 +1,12 @@
 //! An app's first deploy: config vars and quantities begin as its app.json says, in the release's transaction.
 
 use super::{
-    config::{check_total, names},
+    config::{check_total, describe, names},
     error::{Error, Result},
 };
-use crate::store::{self, Reader, Secrets, Tx, apps, config_vars, formation, releases};
+use crate::store::{
+    self, Reader, Secrets, Tx, apps, config_vars, config_versions::Origin, formation, releases,
+};
 use pvdify_types::{AppId, ConfigKey, ConfigValue, ConfigVersion, Setup, setup::FirstValue};
 use std::collections::BTreeSet;
 
@@ -15,6 +17,7 @@ pub(super) fn begin(
     secrets: &Secrets,
     app: &apps::App,
     setup: &Setup,
+    user: &str,
 ) -> Result<(ConfigVersion, Vec<String>)> {
     let mut told = Vec::new();
     let before = config_vars::load(tx, secrets, &app.id, app.config_version)?;
@@ -22,7 +25,19 @@ pub(super) fn begin(
     let mut version = app.config_version;
     if after != before {
         check_total(&after)?;
-        version = config_vars::insert(tx, secrets, &app.id, &after, store::now())?;
+        let description = describe(&before, &after);
+        let origin = Origin {
+            user,
+            description: &description,
+        };
+        version = config_vars::insert(
+            tx,
+            secrets,
+            &app.id,
+            (app.config_version, &after),
+            origin,
+            store::now(),
+        )?;
         apps::set_config_version(tx, &app.id, version)?;
         let new = |generated: bool| {
             let is = |key: &&ConfigKey| {
@@ -52,19 +67,15 @@ pub(super) fn begin(
 }
 
 /// The names of what is set, when the app never served; `None` when it did.
-pub(super) fn first_config(
-    reader: &Reader,
-    secrets: &Secrets,
-    id: &AppId,
-) -> Result<Option<BTreeSet<ConfigKey>>> {
+pub(super) fn first_config(reader: &Reader, id: &AppId) -> Result<Option<BTreeSet<ConfigKey>>> {
     if releases::current(reader, id)?.is_some() {
         return Ok(None);
     }
     let Some(app) = apps::by_id(reader, id)? else {
         return Ok(None);
     };
-    let set = config_vars::load(reader, secrets, id, app.config_version)?;
-    Ok(Some(set.into_keys().collect()))
+    let scopes = config_vars::scopes(reader, id, app.config_version)?;
+    Ok(Some(scopes.into_keys().collect()))
 }
 
 /// 256 random bits in hex, as Heroku's generator makes them.

@@ -7,7 +7,7 @@ use super::{
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
@@ -45,9 +45,15 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     response
 }
 
-/// No answer has an ETag to be matched by a change, so whatever version a client asks for is not the present
-/// one (RFC 9110 section 13.1.1); to pass over the condition would be the lost update that it is there to stop.
+/// Only answers of config vars have an ETag to be matched by a change. Elsewhere whatever version a client asks for is
+/// not the present one (RFC 9110 section 13.1.1); to pass over the condition would be the lost update that it is there
+/// to stop.
 async fn unmatched(request: Request, next: Next) -> Answer<Response> {
+    const MATCHED: &str = "/api/v1/apps/{name}/config";
+    let path = request.extensions().get::<MatchedPath>();
+    if path.is_some_and(|path| path.as_str().starts_with(MATCHED)) {
+        return Ok(next.run(request).await);
+    }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let asks = request
         .headers()
@@ -58,7 +64,7 @@ async fn unmatched(request: Request, next: Next) -> Answer<Response> {
         return Err(Refusal::new(
             StatusCode::PRECONDITION_FAILED,
             "precondition_failed",
-            "the version in If-Match is not the present one: this API gives no versions",
+            "the version in If-Match is not the present one: only config vars have versions",
         )
         .hint("leave If-Match out; each change is applied to what is there"));
     }

@@ -46,6 +46,20 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
         )
         .route("/api/v1/apps/{name}/rollback", post(releases::rollback))
         .route("/api/v1/apps/{name}/config", get(config::show).put(config::merge))
+        .route(
+            "/api/v1/apps/{name}/config/scopes",
+            get(config::scopes)
+                .put(config::set_scopes)
+                .merge(config::removes("scopes")),
+        )
+        .route(
+            "/api/v1/apps/{name}/config/versions",
+            get(config::versions).merge(config::removes("versions")),
+        )
+        .route(
+            "/api/v1/apps/{name}/config/diff",
+            get(config::diff).merge(config::removes("diff")),
+        )
         .route("/api/v1/apps/{name}/config/{key}", delete(config::remove))
         .route(
             "/api/v1/apps/{name}/domains",

@@ -15,6 +15,7 @@ pub mod buildpacks;
 pub mod builds;
 mod column;
 pub mod config_vars;
+pub mod config_versions;
 pub mod domains;
 mod error;
 pub mod formation;

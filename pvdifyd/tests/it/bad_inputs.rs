@@ -512,10 +512,12 @@ async fn a_change_of_a_version_that_is_not_there_is_not_made() {
     let server = Server::start().await;
     server.create("demo").await;
     let before = server.dump();
-    let url = format!("{}/api/v1/apps/demo/config", server.url);
+    let url = format!("{}/api/v1/apps/demo/buildpacks", server.url);
     let set = |tags: &'static str| {
         let request = reqwest::Client::new().put(&url).header(header::IF_MATCH, tags);
-        request.json(&serde_json::json!({"A": "1"})).send()
+        request
+            .json(&serde_json::json!({"buildpacks": ["pvdify/go"]}))
+            .send()
     };
     for stale in ["\"abc\"", "W/\"1\", \"2\"", "x"] {
         let response = set(stale).await.unwrap();

@@ -23,6 +23,9 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             | "/apps/{name}/releases/{version}"
             | "/apps/{name}/releases/{version}/events"
             | "/apps/{name}/releases/{version}/output"
+            | "/apps/{name}/config/scopes"
+            | "/apps/{name}/config/versions"
+            | "/apps/{name}/config/diff"
             | "/apps/{name}/domains"
             | "/apps/{name}/buildpacks"
             | "/apps/{name}/ps"
@@ -37,6 +40,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         ("post", "/apps/{name}/releases/{version}/cancel") => (Some(Write), json!({})),
         ("post", "/apps/{name}/rollback") => (Some(Write), json!({"version": 1})),
         ("put", "/apps/{name}/config") => (Some(Write), json!({"B": "2"})),
+        ("put", "/apps/{name}/config/scopes") => (Some(Write), json!({"A": "build"})),
         ("post", "/apps/{name}/domains") => (Some(Write), json!({"domain": "new.example.com"})),
         ("put", "/apps/{name}/buildpacks") => (Some(Write), json!({"buildpacks": ["pvdify/go"]})),
         ("put", "/apps/{name}/bindings/{binding}") => (

@@ -1,10 +1,80 @@
-//! Config vars: values that never show themselves.
+//! Config vars: values that never show themselves, and who sees them besides the app's processes.
 
-use crate::name::ConfigKey;
-use std::{collections::BTreeMap, fmt};
+use crate::{name::ConfigKey, version::ConfigVersion};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// One app's whole set of config vars.
+/// What an app's processes have in their environment.
 pub type ConfigVars = BTreeMap<ConfigKey, ConfigValue>;
+/// One app's whole set of config vars.
+pub type ConfigSet = BTreeMap<ConfigKey, ConfigVar>;
+
+/// A config var: its value, and who sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ConfigVar {
+    pub value: ConfigValue,
+    pub scope: ConfigScope,
+}
+
+impl From<ConfigValue> for ConfigVar {
+    /// For the app's processes alone.
+    fn from(value: ConfigValue) -> Self {
+        let scope = ConfigScope::default();
+        Self { value, scope }
+    }
+}
+
+/// The config vars that a build sees.
+pub type BuildVars = BTreeMap<ConfigKey, BuildVar>;
+
+/// A config var as a build is given it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildVar {
+    /// The secret.
+    pub value: ConfigValue,
+    /// The version that gave it this value: a step that used the value before is not taken from a cache.
+    pub since: ConfigVersion,
+}
+
+/// Who sees a config var. What runs has each of them; a build has code of strangers in it, and sees what it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfigScope {
+    /// The app's processes.
+    #[default]
+    Run,
+    /// Its builds too.
+    Build,
+}
+
+impl ConfigScope {
+    /// The word in API, database and CLI.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Build => "build",
+        }
+    }
+}
+
+impl fmt::Display for ConfigScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ConfigScope {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "run" => Ok(Self::Run),
+            "build" => Ok(Self::Build),
+            other => Err(format!("a config var's scope is run or build, not {other:?}")),
+        }
+    }
+}
 
 /// A config var's value. `Debug` is masked and there is no `Display`; reading it is the named call
 /// [`ConfigValue::reveal`], so that each place that shows a secret can be found.
@@ -50,9 +120,9 @@ impl fmt::Debug for ConfigValue {
 
 /// Bytes that a set takes, keys and values.
 #[must_use]
-pub fn total_bytes(vars: &ConfigVars) -> usize {
-    vars.iter()
-        .map(|(key, value)| key.as_str().len() + value.0.len())
+pub fn total_bytes(set: &ConfigSet) -> usize {
+    set.iter()
+        .map(|(key, var)| key.as_str().len() + var.value.0.len())
         .sum()
 }
 
@@ -62,10 +132,24 @@ mod tests {
 
     #[test]
     fn a_value_does_not_show_in_debug_output() {
-        let mut vars = ConfigVars::new();
-        vars.insert("KEY".parse().unwrap(), ConfigValue::new("s3cret".into()).unwrap());
-        assert!(!format!("{vars:?}").contains("s3cret"));
-        assert_eq!(total_bytes(&vars), 9);
+        let var = ConfigVar {
+            value: ConfigValue::new("s3cret".into()).unwrap(),
+            scope: ConfigScope::Build,
+        };
+        let set = ConfigSet::from([("KEY".parse().unwrap(), var)]);
+        assert!(!format!("{set:?}").contains("s3cret"));
+        assert_eq!(total_bytes(&set), 9);
+    }
+
+    #[test]
+    fn a_scope_is_one_of_two_words() {
+        for scope in [ConfigScope::Run, ConfigScope::Build] {
+            assert_eq!(scope.as_str().parse(), Ok(scope));
+        }
+        assert_eq!(
+            "Build".parse::<ConfigScope>().unwrap_err(),
+            "a config var's scope is run or build, not \"Build\""
+        );
     }
 
     #[test]

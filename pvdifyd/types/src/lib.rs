@@ -28,7 +28,7 @@ pub use app::{AppStatus, Environment};
 pub use binding::{Binding, BindingName, BindingWord, EntryName};
 pub use build::BuildStatus;
 pub use buildpack::{BuildpackKind, BuildpackName};
-pub use config_vars::{ConfigValue, ConfigVars};
+pub use config_vars::{BuildVar, BuildVars, ConfigScope, ConfigSet, ConfigValue, ConfigVar, ConfigVars};
 pub use domain::DomainStatus;
 pub use formation::{Formation, Resources};
 pub use id::{AppId, BuildId, InstallationId, InstanceId};

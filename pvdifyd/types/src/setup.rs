@@ -5,7 +5,7 @@
 
 use crate::{
     app_json::{AppJson, EnvVar},
-    config_vars::{ConfigValue, ConfigVars},
+    config_vars::{ConfigSet, ConfigValue},
     formation::{Formation, MAX_QUANTITY},
     name::{ConfigKey, ProcessType},
 };
@@ -104,14 +104,14 @@ impl Setup {
     /// Of `random`.
     pub fn add_to<E>(
         &self,
-        set: &ConfigVars,
+        set: &ConfigSet,
         mut random: impl FnMut() -> Result<ConfigValue, E>,
-    ) -> Result<ConfigVars, E> {
+    ) -> Result<ConfigSet, E> {
         let mut all = set.clone();
         for (key, first) in self.env.iter().filter(|(key, _)| !set.contains_key(*key)) {
             match first {
-                FirstValue::Given(value) => drop(all.insert(key.clone(), value.clone())),
-                FirstValue::Generated => drop(all.insert(key.clone(), random()?)),
+                FirstValue::Given(value) => drop(all.insert(key.clone(), value.clone().into())),
+                FirstValue::Generated => drop(all.insert(key.clone(), random()?.into())),
                 FirstValue::Asked(_) => {}
             }
         }
@@ -144,21 +144,22 @@ mod tests {
             "O": {"required": false}, "R": {"description": "The key."}}, "formation": {"worker": {"quantity": 2}, "web": {"size": "eco"}}}"#,
         )
         .unwrap();
-        let mut set = ConfigVars::from([("B".parse().unwrap(), ConfigValue::new("mine".into()).unwrap())]);
+        let value = |text: &str| ConfigValue::new(text.into()).unwrap();
+        let mut set = ConfigSet::from([("B".parse().unwrap(), value("mine").into())]);
         let all = setup.add_to(&set, || ConfigValue::new("made up".into())).unwrap();
         let shown: Vec<String> = all
             .iter()
-            .map(|(key, value)| format!("{key}={}", value.reveal()))
+            .map(|(key, var)| format!("{key}={}", var.value.reveal()))
             .collect();
         assert_eq!(shown, ["A=1", "B=mine", "S=made up"]);
         assert_eq!(setup.formation, Formation::from([("worker".parse().unwrap(), 2)]));
 
-        let keys = |set: &ConfigVars| set.keys().cloned().collect();
+        let keys = |set: &ConfigSet| set.keys().cloned().collect();
         assert_eq!(
             setup.check(&keys(&set)).unwrap_err(),
             "app.json requires config vars that are not set: R (The key). Set them and push again: pvdify config:set APP R=..."
         );
-        set.insert("R".parse().unwrap(), ConfigValue::new(String::new()).unwrap());
+        set.insert("R".parse().unwrap(), value("").into());
         setup.check(&keys(&set)).unwrap();
     }
 

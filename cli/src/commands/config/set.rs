@@ -1,63 +1,14 @@
-//! `config`, `config:set`, `config:unset`.
-//!
-//! Values are shown only by `--reveal`. An argument that can't be read is named by its place and never
-//! shown, since what a person mistyped may be the secret.
+//! `config:set`, `config:unset`, `config:scope`: one change each, and one release.
 
-use super::{Context, Result, deploy::Wait};
-use crate::{
-    app::Rest,
-    args::{Json, Name},
-    env_file,
-    error::CliError,
-    output, wait,
-};
+use super::{super::Context, Result, Wait, finish, parse_key};
+use crate::{app::Rest, env_file, error::CliError, output};
 use clap::Args;
-use pvdify_api::config::ConfigChange;
-use pvdify_client::ConfigChanged;
-use pvdify_types::{AppName, ConfigKey, ConfigValue, ConfigVars};
+use pvdify_api::config::{ChangeQuery, ConfigChange, Scopes};
+use pvdify_types::{AppName, ConfigKey, ConfigScope, ConfigValue, ConfigVars};
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read},
 };
-
-/// List an app's config vars, without their values
-#[derive(Args)]
-pub(crate) struct Show {
-    #[command(flatten)]
-    name: Name,
-    /// Show the values too, in a form that `config:set --env-file` reads back
-    #[arg(long)]
-    reveal: bool,
-    #[command(flatten)]
-    json: Json,
-}
-
-impl Show {
-    pub(crate) async fn run(self, context: &Context) -> Result {
-        let app = context.named(&self.name)?;
-        let config = context.client.config(&app).await?;
-        match (self.json.json, self.reveal) {
-            (true, true) => return output::json(&config),
-            (true, false) => {
-                let hidden: BTreeMap<&String, Option<()>> = config.keys().map(|key| (key, None)).collect();
-                return output::json(&hidden);
-            }
-            (false, _) if config.is_empty() => output::talk(&format!("{app} has no config vars.")),
-            (false, true) => {
-                for (key, value) in &config {
-                    output::line(&env_file::render(key, value))?;
-                }
-            }
-            (false, false) => {
-                let rows = config.keys().map(|key| [key.clone(), "[hidden]".to_owned()]);
-                output::table(["KEY", "VALUE"], rows)?;
-                output::talk("The values are shown with --reveal.");
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Set config vars, and release the app with them
 ///
@@ -73,8 +24,11 @@ pub(crate) struct Set {
     #[arg(value_name = "ARGS")]
     args: Vec<String>,
     /// Read KEY=VALUE lines from a file; `-` is stdin
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "from", value_name = "FILE")]
     env_file: Option<String>,
+    /// Builds see them too, from the next one on; a key keeps its scope without it
+    #[arg(long)]
+    build: bool,
     #[command(flatten)]
     wait: Wait,
 }
@@ -115,7 +69,10 @@ impl Set {
         let change = vars
             .iter()
             .map(|(key, value)| (key.to_string(), Some(value.reveal().to_owned())));
-        apply(context, &app, change.collect(), "Set", self.wait).await
+        let query = ChangeQuery {
+            scope: self.build.then_some(ConfigScope::Build),
+        };
+        apply(context, &app, change.collect(), query, "Set", self.wait).await
     }
 }
 
@@ -172,27 +129,68 @@ impl Unset {
         let (name, keys) = Rest::Keys.split(&self.args, context.flag());
         let mut change = ConfigChange::new();
         for key in keys {
-            let key: ConfigKey = key
-                .parse()
-                .map_err(|rule| CliError::usage(format!("{key:?}: {rule}")))?;
-            change.insert(key.to_string(), None);
+            change.insert(parse_key(key)?.to_string(), None);
         }
-        apply(context, &context.app(name)?, change, "Removed", self.wait).await
+        let app = context.app(name)?;
+        let query = ChangeQuery::default();
+        apply(context, &app, change, query, "Removed", self.wait).await
+    }
+}
+
+/// Say who sees config vars: the app's processes alone, or its builds too
+///
+/// A build by buildpacks has them in its environment, one by a Dockerfile as secrets:
+/// RUN --mount=type=secret,id=KEY. What runs in a build can read them.
+#[derive(Args)]
+#[command(override_usage = "pvdify config:scope [OPTIONS] <--build|--run> [NAME] KEY...")]
+#[command(group = clap::ArgGroup::new("scope").required(true))]
+pub(crate) struct Scope {
+    /// The app, then the keys
+    #[arg(value_name = "ARGS", required = true)]
+    args: Vec<String>,
+    /// Builds see them too, from the next one on
+    #[arg(long, group = "scope")]
+    build: bool,
+    /// The app's processes alone see them, as is usual
+    #[arg(long, group = "scope")]
+    run: bool,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+impl Scope {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let (name, keys) = Rest::Keys.split(&self.args, context.flag());
+        let (scope, seen) = if self.run {
+            (ConfigScope::Run, "the app's processes alone")
+        } else {
+            (ConfigScope::Build, "builds too")
+        };
+        let scopes = keys.iter().map(|key| Ok((parse_key(key)?, scope)));
+        let scopes = scopes.collect::<Result<Scopes>>()?;
+        let app = context.app(name)?;
+        let release = context.client.set_config_scopes(&app, &scopes).await?.release;
+        let keys: Vec<&str> = scopes.keys().map(ConfigKey::as_str).collect();
+        let done = format!("Shown to {seen}: {}", keys.join(", "));
+        finish(context, &app, release, &done, self.wait).await
     }
 }
 
 /// Sends one change, waits for the release that it makes, and says what was done.
-async fn apply(context: &Context, app: &AppName, change: ConfigChange, done: &str, wait: Wait) -> Result {
-    let keys: BTreeSet<&str> = change.keys().map(String::as_str).collect();
-    let keys = Vec::from_iter(keys).join(", ");
-    let ConfigChanged { release, .. } = context.client.set_config(app, &change).await?;
-    let Some(version) = release else {
-        return output::line(&format!("{done} {keys}; that needed no new release"));
-    };
-    if wait.no_wait {
-        return output::line(&format!("{done} {keys}; release {version} is under way"));
+async fn apply(
+    context: &Context,
+    app: &AppName,
+    change: ConfigChange,
+    query: ChangeQuery,
+    done: &str,
+    wait: Wait,
+) -> Result {
+    let changed = context.client.set_config_of(app, &change, &query).await?;
+    let keys: Vec<&str> = change.keys().map(String::as_str).collect();
+    let done = format!("{done} {}", keys.join(", "));
+    finish(context, app, changed.release, &done, wait).await?;
+    if let Some(keys) = changed.next_build {
+        output::talk(&format!("The next build sees {keys}."));
     }
-    output::talk(&format!("Releasing {app} with the change as {version}"));
-    wait::for_release(&context.client, app, version).await?;
-    output::line(&format!("{done} {keys}; released {version}"))
+    Ok(())
 }
