@@ -6,15 +6,16 @@
 use crate::{
     BuildError, Limits,
     cgroup::Cgroup,
-    dockerfile::{CA_SECRET, Dockerfile},
+    dockerfile::{Additions, Dockerfile},
     failure::{self, Place},
     output::Output,
     podman::{self, Libpod, PodmanError, Query},
+    secrets::Secrets,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, header};
-use pvdify_types::{AppName, InstallationId};
+use pvdify_types::InstallationId;
 use serde::Deserialize;
 use serde_json::json;
 use std::{
@@ -32,7 +33,7 @@ const CLEAN_UP: Duration = Duration::from_secs(20);
 /// All that a run needs.
 pub(crate) struct Run<'a> {
     pub(crate) podman: &'a Libpod,
-    pub(crate) app: &'a AppName,
+    pub(crate) additions: Additions<'a>,
     pub(crate) installation: &'a InstallationId,
     pub(crate) limits: &'a Limits,
     /// When it has to be over.
@@ -41,8 +42,7 @@ pub(crate) struct Run<'a> {
     /// The rewritten Dockerfile, outside the source so that `COPY .` finds the person's own.
     pub(crate) dockerfile_path: PathBuf,
     pub(crate) source: &'a Path,
-    /// The CA bundle's content.
-    pub(crate) ca: Option<Vec<u8>>,
+    pub(crate) secrets: Secrets,
     pub(crate) tag: &'a str,
     /// Build arguments.
     pub(crate) args: &'a BTreeMap<String, String>,
@@ -76,12 +76,7 @@ impl Run<'_> {
     /// Builds; the image has the tag afterwards.
     pub(crate) async fn build(&self, output: &mpsc::Sender<String>) -> Result<(), Failed> {
         let guard = Guard(self.cgroup.clone());
-        let mut shown = Output::new(
-            self.dockerfile,
-            self.app,
-            self.ca.is_some(),
-            self.limits.log_bytes,
-        );
+        let mut shown = Output::new(self.dockerfile, self.additions, self.limits.log_bytes);
         let ended = {
             let mut build = std::pin::pin!(self.follow(&mut shown, output));
             match tokio::time::timeout_at(self.deadline, &mut build).await {
@@ -188,7 +183,7 @@ impl Run<'_> {
         ];
         let labels = [
             ("pvdify.installation", self.installation.as_str()),
-            ("pvdify.app", self.app.as_str()),
+            ("pvdify.app", self.additions.app.as_str()),
         ];
         let mut query = Query::default()
             .with("t", self.tag)
@@ -219,34 +214,15 @@ impl Run<'_> {
         if let Some(cgroup) = &self.cgroup {
             query = query.with("cgroupparent", cgroup.of_containers());
         }
-        if self.ca.is_some() {
-            query = query.with(
-                "secrets",
-                json!([format!("id={CA_SECRET},src={}", self.ca_file())]),
-            );
+        if !self.secrets.is_empty() {
+            query = query.with("secrets", json!(self.secrets.options()));
         }
         query
     }
 
-    /// The bundle's name in the tar; Podman takes it out of the source before it builds.
-    fn ca_file(&self) -> String {
-        format!(".{CA_SECRET}.crt")
-    }
-
     async fn body(&self) -> io::Result<podman::Body> {
-        let mut first = Vec::new();
-        if let Some(ca) = &self.ca {
-            let mut header = tar::Header::new_ustar();
-            header.set_path(self.ca_file())?;
-            header.set_size(ca.len() as u64);
-            header.set_mode(0o444);
-            header.set_cksum();
-            first.extend_from_slice(header.as_bytes());
-            first.extend_from_slice(ca);
-            first.resize(first.len().next_multiple_of(512), 0);
-        }
         let source = tokio::fs::File::open(self.source).await?;
-        let first = stream::iter([Ok(Bytes::from(first))]);
+        let first = stream::iter([Ok(Bytes::from(self.secrets.tar()?))]);
         Ok(podman::stream_body(
             first.chain(ReaderStream::with_capacity(source, 256 * 1024)),
         ))

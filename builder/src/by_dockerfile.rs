@@ -6,14 +6,15 @@ use crate::{
     build::Run,
     cgroup::Cgroup,
     description::Description,
-    dockerfile::{Dockerfile, DockerfileError, Foreign},
+    dockerfile::{Additions, CA_SECRET, Dockerfile, DockerfileError, Foreign, secret_id},
     podman::RegistryAuth,
     say,
+    secrets::Secrets,
     source::Source,
     trust,
 };
 use pvdify_registry::{Reference, Repository};
-use pvdify_types::{AppName, BuildId, Digest};
+use pvdify_types::{AppName, BuildId, BuildVars, ConfigKey, Digest};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -32,6 +33,8 @@ pub(crate) struct Input<'a> {
     pub(crate) dockerfile: &'a Dockerfile,
     /// The CA bundle that its steps trust; without one what the image does.
     pub(crate) ca: Option<&'a [u8]>,
+    /// The config vars that its steps may mount.
+    pub(crate) config: &'a BuildVars,
     /// Build arguments.
     pub(crate) args: &'a BTreeMap<String, String>,
     /// When it has to be made.
@@ -60,6 +63,9 @@ impl Builder {
             say(output, &line).await;
         }
         say(output, "-----> Building with Dockerfile").await;
+        for line in secret_lines(app, &dockerfile, request.config) {
+            say(output, &line).await;
+        }
         let ca = trust::of_build(self.config.build_ca.as_deref(), request.bindings)?;
         let input = Input {
             app,
@@ -67,6 +73,7 @@ impl Builder {
             source: request.source,
             dockerfile: &dockerfile,
             ca: ca.as_deref(),
+            config: request.config,
             args: &BTreeMap::new(),
             deadline: Instant::now() + self.config.limits.timeout,
             folder: &folder,
@@ -155,12 +162,19 @@ impl Builder {
     }
 
     async fn prepare<'a>(&'a self, input: &Input<'a>) -> Result<Run<'a>, BuildError> {
-        let (config, app) = (&self.config, input.app);
-        let ca = input.ca.map(<[u8]>::to_vec);
+        let config = &self.config;
+        let additions = Additions {
+            app: input.app,
+            with_ca: input.ca.is_some(),
+            config: input.config,
+        };
+        let ca = input.ca.map(|ca| (CA_SECRET.to_owned(), ca.to_vec()));
+        let vars = input.config.iter();
+        let vars = vars.map(|(key, var)| (secret_id(key, var), var.value.reveal().as_bytes().to_vec()));
         // Podman is another process: it may have another working folder.
         let dockerfile_path =
             std::path::absolute(input.folder.path.join("Dockerfile")).map_err(BuildError::disk)?;
-        tokio::fs::write(&dockerfile_path, input.dockerfile.render(app, ca.is_some()))
+        tokio::fs::write(&dockerfile_path, input.dockerfile.render(additions))
             .await
             .map_err(BuildError::disk)?;
         let cgroup = Cgroup::of(&config.installation, input.build);
@@ -169,14 +183,14 @@ impl Builder {
         }
         Ok(Run {
             podman: &self.podman,
-            app,
+            additions,
             installation: &config.installation,
             limits: &config.limits,
             deadline: input.deadline,
             dockerfile: input.dockerfile,
             dockerfile_path,
             source: input.source,
-            ca,
+            secrets: Secrets::new(ca.into_iter().chain(vars).collect()).map_err(BuildError::disk)?,
             tag: input.tag,
             args: input.args,
             cgroup,
@@ -228,5 +242,55 @@ impl Builder {
         if let Err(error) = self.podman.remove_image(tag, false).await {
             tracing::warn!(%error, tag, "a build's image could not be removed from Podman");
         }
+    }
+}
+
+/// Which config vars the build has as secrets, and which it asks for and has not.
+fn secret_lines(app: &AppName, dockerfile: &Dockerfile, config: &BuildVars) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !config.is_empty() {
+        let keys: Vec<&str> = config.keys().map(ConfigKey::as_str).collect();
+        lines.push(format!("       Config vars as secrets: {}", keys.join(", ")));
+    }
+    let mut named = BTreeSet::new();
+    for (line, id) in dockerfile.secrets() {
+        let missing = id
+            .parse()
+            .ok()
+            .filter(|key: &ConfigKey| !config.contains_key(key));
+        if let Some(key) = missing.filter(|_| named.insert(id)) {
+            lines.push(format!(
+                " !     Dockerfile line {line}: the build has no secret {key}; give it one: pvdify config:set {app} --build {key}=..."
+            ));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pvdify_types::{BuildVar, ConfigValue, ConfigVersion};
+
+    #[test]
+    fn the_secrets_of_a_build_are_named_and_one_that_is_missing_at_its_line() {
+        let text = "FROM a\nRUN --mount=type=secret,id=A x\nRUN --mount=type=secret,id=B x\n\
+                    RUN --mount=type=secret,id=B --mount=type=secret,id=a.b x\n";
+        let dockerfile = Dockerfile::parse(text.as_bytes()).unwrap();
+        let app = "demo".parse().unwrap();
+        let var = BuildVar {
+            value: ConfigValue::new("s3cret".to_owned()).unwrap(),
+            since: ConfigVersion(1),
+        };
+        let config = ["A", "C"].map(|key| (key.parse().unwrap(), var.clone())).into();
+        assert_eq!(
+            secret_lines(&app, &dockerfile, &config),
+            [
+                "       Config vars as secrets: A, C",
+                " !     Dockerfile line 3: the build has no secret B; give it one: pvdify config:set demo --build B=..."
+            ]
+        );
+        let plain = Dockerfile::parse(b"FROM a\n").unwrap();
+        assert!(secret_lines(&app, &plain, &BuildVars::new()).is_empty());
     }
 }

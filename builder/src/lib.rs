@@ -33,6 +33,7 @@ pub mod podman;
 pub mod rebase;
 mod rest;
 mod sandbox;
+mod secrets;
 mod source;
 pub mod stack;
 mod sweep;
@@ -58,7 +59,8 @@ use image_config::Facts;
 use podman::Libpod;
 use pvdify_registry::{Kind, Reference, References, Repository, Store};
 use pvdify_types::{
-    AppName, Binding, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
+    AppName, Binding, BuildId, BuildVars, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType,
+    Setup,
 };
 use sandbox::Sandboxes;
 use source::Source;
@@ -117,6 +119,8 @@ pub struct Request<'a> {
     pub buildpacks: &'a [BuildpackName],
     /// The config vars that are set, when this is the app's first deploy: app.json may ask for others.
     pub first_config: Option<&'a BTreeSet<ConfigKey>>,
+    /// The config vars that its builds see: in the environment of buildpacks, as secrets of a Dockerfile's steps.
+    pub config: &'a BuildVars,
     /// The services that the app is bound to: buildpacks see them, and certificates among them are trusted.
     pub bindings: &'a [Binding],
 }

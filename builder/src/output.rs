@@ -1,21 +1,19 @@
 //! Podman's build stream, turned into what the person reads. Pure.
 //!
 //! Steps appear with the Dockerfile's own instructions and numbers; what was written into the Dockerfile for
-//! the build CA and the labels does not appear. All else is the build's own output, indented as Heroku does.
+//! the build CA, secrets and the labels does not appear. All else is the build's own output, indented as Heroku does.
 
 use crate::{
-    dockerfile::Dockerfile,
+    dockerfile::{Additions, Dockerfile},
     log::{Log, MAX_LINE, cut},
 };
-use pvdify_types::AppName;
 
 const INDENT: &str = "       ";
 
 /// The state between two pieces of the stream.
 pub(crate) struct Output<'a> {
     dockerfile: &'a Dockerfile,
-    app: &'a AppName,
-    with_ca: bool,
+    additions: Additions<'a>,
     log: Log,
     partial: String,
     step: Option<usize>,
@@ -24,11 +22,10 @@ pub(crate) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(dockerfile: &'a Dockerfile, app: &'a AppName, with_ca: bool, log_bytes: u64) -> Self {
+    pub(crate) fn new(dockerfile: &'a Dockerfile, additions: Additions<'a>, log_bytes: u64) -> Self {
         Self {
             dockerfile,
-            app,
-            with_ca,
+            additions,
             log: Log::new(log_bytes),
             partial: String::new(),
             step: None,
@@ -74,7 +71,7 @@ impl<'a> Output<'a> {
 
     fn line(&mut self, line: &str) -> Option<String> {
         if let Some(text) = step_text(line) {
-            let found = self.dockerfile.find(self.app, self.with_ca, text, self.step);
+            let found = self.dockerfile.find(self.additions, text, self.step);
             self.hidden = found.is_none();
             self.log.clear_tail();
             self.step = Some(found?);
@@ -123,7 +120,7 @@ mod tests {
     fn steps_are_shown_as_the_person_wrote_them_and_the_rest_indented() {
         let dockerfile = Dockerfile::parse(b"FROM a AS b\n\nRUN x && \\\n  y\nFROM b\nRUN x && y\n").unwrap();
         let app = "demo".parse().unwrap();
-        let mut output = Output::new(&dockerfile, &app, true, 10_000);
+        let mut output = Output::new(&dockerfile, Additions::plain(&app, true), 10_000);
         let pieces = [
             "[1/2] STEP 1/10: FROM a AS b\n",
             "Trying to pull a...\n",
@@ -163,7 +160,7 @@ mod tests {
     fn a_log_is_cut_once_with_a_marker_and_its_last_lines_are_kept() {
         let dockerfile = Dockerfile::parse(b"FROM a").unwrap();
         let app = "demo".parse().unwrap();
-        let mut output = Output::new(&dockerfile, &app, false, 2048);
+        let mut output = Output::new(&dockerfile, Additions::plain(&app, false), 2048);
         output.take("STEP 1/1: FROM a\n");
         let shown: Vec<String> = (0..1000)
             .flat_map(|n| output.take(&format!("line {n}\n")))

@@ -58,7 +58,7 @@ use ground::Ground;
 use owned::write_new;
 use pvdify_cnb::project::Project;
 use pvdify_registry::Repository;
-use pvdify_types::AppName;
+use pvdify_types::{AppName, ConfigKey};
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 use turns::Held;
@@ -139,14 +139,19 @@ impl Builder {
             &config.build_env,
             ca.is_some(),
             !request.bindings.is_empty(),
-            &project.env.clone().into_iter().collect::<Vec<_>>(),
+            &project.env,
+            request.config,
         );
-        for name in refused {
+        if !request.config.is_empty() {
+            let keys: Vec<&str> = request.config.keys().map(ConfigKey::as_str).collect();
             say(
                 output,
-                &format!(" !     project.toml may not set {name} for the build: left out"),
+                &format!("       Config vars in the build: {}", keys.join(", ")),
             )
             .await;
+        }
+        for what in refused {
+            say(output, &format!(" !     {what}")).await;
         }
         if selection.has_classic {
             let heroku = [

@@ -2,11 +2,12 @@
 //! to, `/platform/bindings`. Pure but for the writing.
 //!
 //! Later ones count: what the server's owner set for every build, how the host's CA bundle is found, what the
-//! project says of itself. Names that would change how the lifecycle itself runs are left out with a warning.
+//! project says of itself, the app's config vars that builds see. Names that would change how the lifecycle itself runs
+//! are left out with a warning.
 
 use super::owned::{readable, write_new};
 use crate::export::Owner;
-use pvdify_types::Binding;
+use pvdify_types::{Binding, BuildVars};
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 /// Where the CA bundle is in a build container.
@@ -34,12 +35,13 @@ pub(crate) const CA_VARIABLES: [&str; 12] = [
 /// apt's configuration for it.
 pub(crate) const APT_CONFIG: &str = "Acquire::https::CAInfo \"/run/pvdify/ca.crt\";\n";
 
-/// The files of `/platform/env`, and the names that were left out.
+/// The files of `/platform/env`, and what to tell of the names that were left out.
 pub(crate) fn environment(
     server: &BTreeMap<String, String>,
     with_ca: bool,
     with_bindings: bool,
-    project: &[(String, String)],
+    project: &BTreeMap<String, String>,
+    config: &BuildVars,
 ) -> (BTreeMap<String, String>, Vec<String>) {
     let mut files = server.clone();
     if with_ca {
@@ -52,12 +54,18 @@ pub(crate) fn environment(
     if with_bindings {
         files.insert(BINDING_ROOT.to_owned(), BINDINGS.to_owned());
     }
+    let project = project
+        .iter()
+        .map(|(name, value)| ("project.toml", name.as_str(), value.as_str()));
+    let config = config
+        .iter()
+        .map(|(key, var)| ("a config var", key.as_str(), var.value.reveal()));
     let mut refused = Vec::new();
-    for (name, value) in project {
+    for (who, name, value) in project.chain(config) {
         if is_settable(name) {
-            files.insert(name.clone(), value.clone());
+            files.insert(name.to_owned(), value.to_owned());
         } else {
-            refused.push(name.clone());
+            refused.push(format!("{who} may not set {name} for the build: left out"));
         }
     }
     (files, refused)
@@ -98,7 +106,9 @@ pub(crate) fn write(
     let env = folder.join("env");
     fs::create_dir_all(&env)?;
     for (name, value) in files {
-        write_new(&env.join(name), value.as_bytes(), 0o644)?;
+        let file = env.join(name);
+        write_new(&file, value.as_bytes(), 0o600)?;
+        readable(&file, owner)?;
     }
     Ok(())
 }
@@ -106,13 +116,15 @@ pub(crate) fn write(
 #[cfg(test)]
 mod tests {
     use super::{super::owned::CNB, *};
+    use pvdify_types::{BuildVar, ConfigValue, ConfigVersion};
 
     #[test]
     fn a_project_sets_what_is_its_own_and_no_more() {
-        let project = |name: &str| (name.to_owned(), "mine".to_owned());
+        let mine = |name: &str| (name.to_owned(), "mine".to_owned());
         let server = BTreeMap::from([("GOPROXY".to_owned(), "theirs".to_owned())]);
         let names = [
             "BP_X",
+            "BP_Y",
             "GOPROXY",
             "CNB_APP_DIR",
             "A/B",
@@ -122,35 +134,51 @@ mod tests {
             "PVDIFY_DOWNLOADS",
             "SERVICE_BINDING_ROOT",
         ];
-        let (files, refused) = environment(&server, false, false, &names.map(project));
+        let project = names.map(mine).into();
+        let var = |value: &str| BuildVar {
+            value: ConfigValue::new(value.to_owned()).unwrap(),
+            since: ConfigVersion(1),
+        };
+        let config = ["BP_Y", "BP_Z", "LD_PRELOAD"].map(|key| (key.parse().unwrap(), var("config")));
+        let config = config.into();
+        let (files, refused) = environment(&server, false, false, &project, &config);
         assert_eq!(files["BP_X"], "mine");
         assert_eq!(files["GOPROXY"], "mine");
         assert_eq!(files["PVDIFY_DOWNLOADS"], "/downloads");
         assert_eq!(
             refused,
             [
-                "CNB_APP_DIR",
-                "A/B",
-                "../x",
-                "",
-                "1X",
-                "PVDIFY_DOWNLOADS",
-                "SERVICE_BINDING_ROOT"
+                "project.toml may not set  for the build: left out",
+                "project.toml may not set ../x for the build: left out",
+                "project.toml may not set 1X for the build: left out",
+                "project.toml may not set A/B for the build: left out",
+                "project.toml may not set CNB_APP_DIR for the build: left out",
+                "project.toml may not set PVDIFY_DOWNLOADS for the build: left out",
+                "project.toml may not set SERVICE_BINDING_ROOT for the build: left out",
+                "a config var may not set LD_PRELOAD for the build: left out",
             ]
         );
+        assert_eq!(
+            (files["BP_Y"].as_str(), files["BP_Z"].as_str()),
+            ("config", "config")
+        );
         assert!(!files.contains_key("SSL_CERT_FILE") && !files.contains_key("SERVICE_BINDING_ROOT"));
-        let (files, _) = environment(&server, true, true, &[]);
+        let (files, _) = environment(&server, true, true, &BTreeMap::new(), &BuildVars::new());
         assert_eq!(files["npm_config_cafile"], CA_FILE);
         assert_eq!(files["SERVICE_BINDING_ROOT"], "/platform/bindings");
     }
 
     #[test]
-    fn bindings_are_folders_that_the_builds_group_reads() {
+    fn variables_and_bindings_are_files_that_the_builds_group_reads() {
         use std::os::unix::fs::MetadataExt as _;
         let dir = tempfile::tempdir().unwrap();
         let entries = [("password".parse().unwrap(), b"s3cret".to_vec())].into();
         let binding = Binding::new("db".parse().unwrap(), "pg".parse().unwrap(), None, entries).unwrap();
-        write(dir.path(), CNB, &BTreeMap::new(), &[binding]).unwrap();
+        let env = BTreeMap::from([("TOKEN".to_owned(), "s3cret".to_owned())]);
+        write(dir.path(), CNB, &env, &[binding]).unwrap();
+        let token = dir.path().join("env/TOKEN");
+        assert_eq!(fs::read_to_string(&token).unwrap(), "s3cret");
+        assert_eq!(fs::metadata(token).unwrap().mode() & 0o777, 0o640);
         let file = |name: &str| dir.path().join("bindings/db").join(name);
         assert_eq!(fs::read_to_string(file("type")).unwrap(), "pg");
         assert_eq!(fs::read_to_string(file("password")).unwrap(), "s3cret");

@@ -173,7 +173,7 @@ fn declares(one: &Instruction, arg: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Additions, *};
 
     fn read(text: &str) -> Dockerfile {
         Dockerfile::parse(text.as_bytes()).unwrap()
@@ -280,11 +280,12 @@ mod tests {
     #[test]
     fn one_that_names_an_image_is_that_image_and_then_the_rest_of_it() {
         let app = "demo".parse().unwrap();
+        let plain = Additions::plain(&app, false);
         let it = read("FROM a/b\n\nUSER root\nRUN x");
-        assert_eq!(it.only_from().render(&app, false), "FROM a/b\n");
+        assert_eq!(it.only_from().render(plain), "FROM a/b\n");
         let rest = it.on_given();
         assert_eq!(
-            rest.render(&app, false),
+            rest.render(plain),
             "ARG base_image\nFROM ${base_image}\nUSER root\nRUN x\n"
         );
         assert_eq!(rest.instructions.last().unwrap().line, 4);
@@ -294,7 +295,7 @@ mod tests {
         };
         assert!(
             first
-                .render(&app, false)
+                .render(plain)
                 .contains("FROM ${base_image}\nUSER 7:8\nUSER root\n")
         );
     }

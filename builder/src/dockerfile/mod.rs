@@ -11,7 +11,7 @@ mod remote;
 mod rewrite;
 
 pub(crate) use check::Foreign;
-pub(crate) use rewrite::CA_SECRET;
+pub(crate) use rewrite::{Additions, CA_SECRET, secret_id};
 
 use thiserror::Error;
 

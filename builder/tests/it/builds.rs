@@ -3,6 +3,7 @@
 use crate::harness::{Bench, CREDENTIALS, inside, until};
 use pvdify_builder::{BuildError, podman::RegistryAuth};
 use pvdify_registry::{Reference, References, Repository};
+use pvdify_types::{BuildVar, BuildVars, ConfigValue, ConfigVersion};
 use std::{collections::BTreeMap, time::Duration};
 
 type Files<'a> = &'a [(&'a str, &'a [u8])];
@@ -325,6 +326,69 @@ async fn the_build_ca_is_trusted_in_steps_and_left_out_of_the_image() {
         image["Labels"]["pvdify.installation"],
         bench.config.installation.as_str()
     );
+}
+
+/// Every file below `dir` that holds the text.
+fn files_holding(dir: &std::path::Path, text: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files_holding(&entry.path(), text, found);
+        } else if kind.is_file() {
+            let bytes = std::fs::read(entry.path()).unwrap_or_default();
+            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_config_var_is_read_where_a_step_mounts_it_and_is_nowhere_afterwards() {
+    let bench = Bench::with_run_image(|_| {}).await;
+    let dockerfile = b"FROM pvdify/run:trixie\nRUN --mount=type=secret,id=TOKEN v=$(cat /run/secrets/TOKEN); echo \"${#v} letters, the last are ${v#correct-horse}\"\n\
+        RUN --mount=type=secret,id=TOKEN,required=true,target=/t,mode=0444 cat /t > /dev/null && touch /made\nRUN cat /run/secrets/TOKEN || true\nCMD [\"/made\"]\n";
+    let files = [("Dockerfile", dockerfile.as_slice())];
+    let vars = |value: &str, since| {
+        let value = ConfigValue::new(value.to_owned()).unwrap();
+        let since = ConfigVersion(since);
+        BuildVars::from([("TOKEN".parse().unwrap(), BuildVar { value, since })])
+    };
+    let secret = "correct-horse-4711";
+    let (log, built) = bench.build_with("b1", &files, &vars(secret, 3)).await;
+    built.unwrap();
+    insta::assert_snapshot!(log[2..log.len() - 1].join("\n"), @r#"
+    -----> Building with Dockerfile
+           Config vars as secrets: TOKEN
+           STEP 1/5: FROM pvdify/run:trixie
+           STEP 2/5: RUN --mount=type=secret,id=TOKEN v=$(cat /run/secrets/TOKEN); echo "${#v} letters, the last are ${v#correct-horse}"
+           18 letters, the last are -4711
+           STEP 3/5: RUN --mount=type=secret,id=TOKEN,required=true,target=/t,mode=0444 cat /t > /dev/null && touch /made
+           STEP 4/5: RUN cat /run/secrets/TOKEN || true
+           cat: can't open '/run/secrets/TOKEN': No such file or directory
+           STEP 5/5: CMD ["/made"]
+    -----> Storing the image
+    "#);
+    let mut found = Vec::new();
+    files_holding(bench.folder.path(), secret, &mut found);
+    assert_eq!(found, Vec::<String>::new());
+    let history: serde_json::Value = bench
+        .podman
+        .client()
+        .get("/libpod/images/localhost%2Fpvdify-build%2Fdemo:latest/history")
+        .await
+        .unwrap();
+    let history = history.to_string();
+    assert!(history.contains("id=TOKEN.3"), "{history}");
+
+    // The same value comes from the cache; another one does not.
+    let cached = async |id: &'static str, vars: BuildVars| {
+        let (log, built) = bench.build_with(id, &files, &vars).await;
+        built.unwrap();
+        log.iter().filter(|line| line.trim() == "Using cache").count()
+    };
+    assert_eq!(cached("b2", vars(secret, 3)).await, 4);
+    assert_eq!(cached("b3", vars("another", 4)).await, 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use pvdify_builder::{
     podman::{Libpod, forget_bridge},
 };
 use pvdify_registry::{Access, Action, Credentials, Store, router};
-use pvdify_types::{AppName, BuildId, InstallationId};
+use pvdify_types::{AppName, BuildId, BuildVars, InstallationId, config_vars::NO_BUILD_VARS};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     net::SocketAddr,
@@ -260,6 +260,16 @@ impl Bench {
         build: &str,
         files: &[(&str, &[u8])],
     ) -> (Vec<String>, Result<Built, BuildError>) {
+        self.build_with(build, files, NO_BUILD_VARS).await
+    }
+
+    /// The same with config vars that the build sees.
+    pub(crate) async fn build_with(
+        &self,
+        build: &str,
+        files: &[(&str, &[u8])],
+        config: &BuildVars,
+    ) -> (Vec<String>, Result<Built, BuildError>) {
         let source = self.source(build, files);
         let (output, mut lines) = mpsc::channel(16);
         let collect = async {
@@ -271,10 +281,11 @@ impl Bench {
         };
         let app = "demo".parse().unwrap();
         let build = build.parse().unwrap();
-        let (result, all) = tokio::join!(
-            self.builder.build(request(&app, &build, &source), output),
-            collect
-        );
+        let request = Request {
+            config,
+            ..request(&app, &build, &source)
+        };
+        let (result, all) = tokio::join!(self.builder.build(request, output), collect);
         (all, result)
     }
 
@@ -359,6 +370,7 @@ pub(crate) fn request<'a>(app: &'a AppName, build: &'a BuildId, source: &'a Path
         commit: None,
         buildpacks: &[],
         first_config: None,
+        config: NO_BUILD_VARS,
         bindings: &[],
     }
 }

@@ -18,11 +18,12 @@ use super::{
 use crate::store::{
     self, apps, bindings, buildpacks,
     builds::{self, Outcome},
+    config_vars,
     releases::{self, New},
 };
 use futures_util::{Stream, StreamExt, stream};
 use pvdify_api::{control::BuildEvent, releases::ReleaseEvent};
-use pvdify_types::{AppName, BuildId, ReleaseCause, ReleaseStatus, ReleaseVersion};
+use pvdify_types::{AppName, BuildId, ConfigVersion, ReleaseCause, ReleaseStatus, ReleaseVersion};
 use std::{collections::VecDeque, pin::pin, sync::Arc};
 use tokio::sync::mpsc;
 
@@ -179,12 +180,15 @@ impl App {
         let id = job.ticket.id.clone();
         // Those of now: the turn may have been long in coming.
         let secrets = Arc::clone(&self.inner.secrets);
-        let (buildpacks, bindings, first_config) = self
+        let (buildpacks, bindings, config, first_config) = self
             .store()
             .read(move |reader| {
                 let first = setup::first_config(reader, &id)?;
                 let bindings = bindings::of_app(reader, &secrets, &id)?;
-                Ok::<_, Error>((buildpacks::list(reader, &id)?, bindings, first))
+                let app = apps::by_id(reader, &id)?;
+                let version = app.map_or(ConfigVersion(0), |app| app.config_version);
+                let config = config_vars::for_build(reader, &secrets, &id, version)?;
+                Ok::<_, Error>((buildpacks::list(reader, &id)?, bindings, config, first))
             })
             .await
             .map_err(|error| error.to_string())?;
@@ -195,6 +199,7 @@ impl App {
             commit: job.commit.clone(),
             buildpacks,
             first_config,
+            config,
             bindings,
         };
         let (sender, mut lines) = mpsc::channel(256);

@@ -4,7 +4,8 @@
 
 use async_trait::async_trait;
 use pvdify_types::{
-    AppName, Binding, BuildId, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType, Setup,
+    AppName, Binding, BuildId, BuildVars, BuildpackName, ConfigKey, Digest, ImageName, ImageRef, ProcessType,
+    Setup,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,8 @@ pub struct BuildRequest {
     pub buildpacks: Vec<BuildpackName>,
     /// The config vars that are set, when this is the app's first deploy: its app.json may ask for others.
     pub first_config: Option<BTreeSet<ConfigKey>>,
+    /// The config vars that its builds see.
+    pub config: BuildVars,
     /// The services that the app is bound to.
     pub bindings: Vec<Binding>,
 }

@@ -83,6 +83,7 @@ impl Images for BuilderImages {
             commit: Some(&request.commit),
             buildpacks: &request.buildpacks,
             first_config: request.first_config.as_ref(),
+            config: &request.config,
             bindings: &request.bindings,
         };
         let built = self.0.build(request, output).await;

@@ -134,6 +134,14 @@ impl Images for ScriptedImages {
             let line = format!("       bound to {}", names.join(" "));
             output.send(line).await.unwrap();
         }
+        if !request.config.is_empty() {
+            let vars = request.config.iter();
+            let vars: Vec<_> = vars
+                .map(|(key, var)| format!("{key} ({} bytes)", var.value.reveal().len()))
+                .collect();
+            let line = format!("       sees {}", vars.join(" "));
+            output.send(line).await.unwrap();
+        }
         if let Some(set) = &request.first_config {
             setup(&source).check(set).map_err(ImageError::Refused)?;
         }

@@ -28,6 +28,9 @@ impl From<ConfigValue> for ConfigVar {
 /// The config vars that a build sees.
 pub type BuildVars = BTreeMap<ConfigKey, BuildVar>;
 
+/// A build that sees none.
+pub const NO_BUILD_VARS: &BuildVars = &BuildVars::new();
+
 /// A config var as a build is given it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildVar {

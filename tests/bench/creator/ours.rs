@@ -43,6 +43,7 @@ impl<'a> Ours<'a> {
             commit: None,
             buildpacks: &[buildpack],
             first_config: None,
+            config: pvdify_types::config_vars::NO_BUILD_VARS,
             bindings: &[],
         };
         let (sender, mut lines) = mpsc::channel::<String>(64);

@@ -8,6 +8,7 @@ use pvdify_cnb::{
     extension::{Begins, user_and_group},
     image::REBASABLE,
 };
+use pvdify_types::config_vars::NO_BUILD_VARS;
 use tokio::time::Instant;
 
 /// How far an image is extended.
@@ -87,6 +88,7 @@ impl Extender<'_> {
             source: &step.context.tar,
             dockerfile: &dockerfile,
             ca: self.ca,
+            config: NO_BUILD_VARS,
             args: &args,
             deadline: self.deadline,
             folder: &self.held.folder,

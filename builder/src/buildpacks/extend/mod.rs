@@ -17,6 +17,7 @@ mod kept;
 use super::{folders::AppFolder, turns::Held};
 use crate::{
     BuildError, Builder, EXTENDED_BUILD, EXTENDED_RUN, LOCAL_PREFIX, Request,
+    dockerfile::Additions,
     export::{Extended, StoredImage},
     podman::ImageDetails,
     say,
@@ -232,10 +233,10 @@ impl Extender<'_> {
 
     /// Of all that an extended image is made of.
     fn key(&self, base: &ImageDetails, steps: &[&Step]) -> String {
-        let with_ca = self.ca.is_some();
+        let additions = Additions::plain(self.request.app, self.ca.is_some());
         let of_step = |step: &&Step| {
             let written = &step.written;
-            let text = written.dockerfile.render(self.request.app, with_ca);
+            let text = written.dockerfile.render(additions);
             (text, written.args.clone(), step.context.digest.clone())
         };
         let all: Vec<(String, BTreeMap<String, String>, String)> = steps.iter().map(of_step).collect();
