@@ -28,9 +28,20 @@ pub enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// The key that config vars and bindings are sealed with
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// The images that apps are built in and run on
     #[command(subcommand)]
     Stack(StackCommand),
+}
+
+/// What can be done with the sealing key.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Put a new key in place of the one that is there, and seal every value anew; finishes a rotation that was broken
+    /// off
+    Rotate,
 }
 
 /// What can be done with the base images.

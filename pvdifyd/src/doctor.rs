@@ -7,6 +7,7 @@ use crate::{
     boot,
     config::Config,
     engine::probe::{self, Finding, Level},
+    store::secrets::keys_in,
 };
 use pvdify_builder::{
     podman::Libpod,
@@ -133,7 +134,21 @@ fn key_file(path: &Path) -> Finding {
             Level::Problem,
             Some("chmod 600 the key file"),
         ),
-        Ok(_) => finding("key file", shown, Level::Ok, None),
+        Ok(_) => match keys_in(path) {
+            Err(error) => finding(
+                "key file",
+                error.to_string(),
+                Level::Problem,
+                Some("put the key file back from a backup"),
+            ),
+            Ok(0 | 1) => finding("key file", shown, Level::Ok, None),
+            Ok(keys) => finding(
+                "key file",
+                format!("{shown} holds {keys} keys: a rotation was broken off"),
+                Level::Warn,
+                Some("pvdifyd key rotate"),
+            ),
+        },
     }
 }
 
@@ -219,7 +234,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         assert_eq!(key_file(&path).level, Level::Ok);
+        let secrets = crate::store::Secrets::open(&path, false).unwrap();
+        assert_eq!(key_file(&path).level, Level::Ok);
+        secrets.add_key().unwrap();
+        let found = key_file(&path);
+        assert!(
+            found.level == Level::Warn && found.value.ends_with("holds 2 keys: a rotation was broken off")
+        );
         std::fs::write(&path, "x").unwrap();
+        assert_eq!(key_file(&path).level, Level::Problem);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(key_file(&path).level, Level::Problem);
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();

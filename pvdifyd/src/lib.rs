@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod engine;
 pub mod garbage;
 pub mod http;
+pub mod key_command;
 pub mod logs;
 pub mod reconcile;
 pub mod stack_command;

@@ -5,7 +5,7 @@ use pvdifyd::{
     args::{Args, Command},
     boot,
     config::Config,
-    doctor, stack_command, tokens_command,
+    doctor, key_command, stack_command, tokens_command,
 };
 use std::process::ExitCode;
 
@@ -38,6 +38,13 @@ async fn run(command: Option<Command>, config: Config) -> ExitCode {
             }
         }
         Some(Command::Token(command)) => match tokens_command::run(command, &config).await {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        },
+        Some(Command::Key(command)) => match key_command::run(command, &config).await {
             Ok(text) => {
                 print!("{text}");
                 ExitCode::SUCCESS

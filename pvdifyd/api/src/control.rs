@@ -85,6 +85,17 @@ pub struct LivingApps {
     pub ids: Vec<AppId>,
 }
 
+/// The answer of `POST /control/v1/key/rotate`: nothing of a key but its name, and no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotated {
+    /// The name of the key that seals everything now.
+    pub key: String,
+    /// How many values were sealed anew.
+    pub values: u64,
+    /// Whether a rotation that was broken off was finished, and none begun.
+    pub finished: bool,
+}
+
 /// `POST /control/v1/routes/report`, by the router: after each applied table and whenever a count changes
 /// to zero.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -182,6 +182,11 @@ pub fn control_builds(name: &AppName) -> String {
 pub fn control_stack_rebase() -> String {
     format!("{CONTROL}/stack/rebase")
 }
+/// `/control/v1/key/rotate`: POST, a new sealing key in place of the one that is there.
+#[must_use]
+pub fn control_key_rotate() -> String {
+    format!("{CONTROL}/key/rotate")
+}
 /// `/control/v1/routes`: GET, a stream of whole route tables.
 #[must_use]
 pub fn control_routes() -> String {

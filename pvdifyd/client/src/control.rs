@@ -70,6 +70,16 @@ impl Client {
         Ok(Ndjson::new(self.send(request).await?))
     }
 
+    /// Puts a new sealing key in place of the one that is there, and seals everything anew.
+    ///
+    /// # Errors
+    /// When the control plane can't be reached, or the rotation stops; the next one finishes it.
+    pub async fn control_rotate_key(&self) -> Result<control::KeyRotated> {
+        let request = self.request(Method::POST, &paths::control_key_rotate())?;
+        let response = self.send(request).await?;
+        response.json().await.map_err(crate::Error::transport)
+    }
+
     /// Whole route tables, the present one first, then each new one.
     ///
     /// # Errors

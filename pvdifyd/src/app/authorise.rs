@@ -21,7 +21,7 @@ pub enum Principal {
         /// How far it reaches.
         scope: Scope,
     },
-    /// git-receiver, the router or `pvdifyd stack`, over the control socket.
+    /// git-receiver, the router, `pvdifyd key` or `pvdifyd stack`, over the control socket.
     ControlPeer,
 }
 
@@ -64,13 +64,15 @@ pub enum Action {
     Push,
     ListLiving,
     FollowRoutes,
+    /// Of the host's administrator alone, who comes by the control socket.
+    RotateKey,
     /// A release of every app; also of the host's administrator, who comes by the control socket.
     RebaseStack,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -99,6 +101,7 @@ impl Action {
         Self::Push,
         Self::ListLiving,
         Self::FollowRoutes,
+        Self::RotateKey,
         Self::RebaseStack,
     ];
 
@@ -128,7 +131,7 @@ impl Action {
             | Self::Restart
             | Self::Run => Some(Scope::Write),
             Self::ChangeKeys | Self::RebaseStack | Self::UseServerFolders => Some(Scope::Admin),
-            Self::IdentifyKey | Self::Push | Self::ListLiving | Self::FollowRoutes => None,
+            Self::IdentifyKey | Self::Push | Self::ListLiving | Self::FollowRoutes | Self::RotateKey => None,
         }
     }
 }
@@ -224,6 +227,7 @@ mod tests {
         Push: control
         ListLiving: control
         FollowRoutes: control
+        RotateKey: control
         RebaseStack: dev admin control
         "#);
     }

@@ -136,6 +136,11 @@ pub enum Error {
     #[error("the disk is full: nothing was saved")]
     DatabaseDiskFull,
 
+    #[error(transparent)]
+    KeyFile(#[from] store::KeyFileError),
+    /// A value, while the sealing key is rotated.
+    #[error("{0}; the old key is kept")]
+    Unopened(String),
     #[error("the database failed: nothing was changed")]
     Store(#[source] store::Error),
     #[error("can't {doing}: {source}")]
@@ -206,7 +211,7 @@ impl Error {
             Self::Scope { .. } | Self::NotForYou(_) => Kind::Forbidden,
             Self::SourceTooLarge { .. } => Kind::TooLarge,
             Self::DiskFull { .. } | Self::DatabaseDiskFull => Kind::DiskFull,
-            Self::Store(_) | Self::Io { .. } => Kind::Internal,
+            Self::KeyFile(_) | Self::Unopened(_) | Self::Store(_) | Self::Io { .. } => Kind::Internal,
         }
     }
 

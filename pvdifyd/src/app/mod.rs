@@ -14,6 +14,7 @@ mod control_state;
 mod domains;
 mod error;
 mod images;
+pub mod key_rotation;
 mod keys;
 mod logs;
 mod one_offs;
@@ -154,6 +155,8 @@ struct Inner {
     progress: Hub,
     builds: turns::Turns,
     rebases: stack::Rebases,
+    /// One rotation of the sealing key at a time.
+    rotating: tokio::sync::Mutex<()>,
     /// An app was forgotten: whoever waits for one looks again.
     forgotten: Notify,
     closing: CancellationToken,
@@ -181,6 +184,7 @@ impl App {
                 settings: deps.settings,
                 progress: Hub::default(),
                 rebases: stack::Rebases::default(),
+                rotating: tokio::sync::Mutex::default(),
                 forgotten: Notify::new(),
                 closing: CancellationToken::new(),
             }),

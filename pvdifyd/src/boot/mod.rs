@@ -12,7 +12,7 @@ mod registry;
 
 use crate::{
     app::{App, AppDeps, Limits, Settings},
-    config::Config,
+    config::{Config, Parts},
     engine::{
         podman::{PodmanEngine, PodmanOptions, RegistryAccess},
         probe,
@@ -188,6 +188,9 @@ async fn start_control(
     )?;
     let sealed_rows_exist = store.read(store::anything_sealed).await?;
     let secrets = Secrets::open(&config.key_file, sealed_rows_exist)?;
+    if secrets.is_rotating()? {
+        tracing::warn!("a rotation of the sealing key was broken off: run pvdifyd key rotate to finish it");
+    }
 
     let blobs = pvdify_registry::Store::open(&config.state_dir.join("registry"))?;
     let own_access = RegistryAccess {
@@ -326,6 +329,26 @@ fn publish_run_image(builder: pvdify_builder::Builder) {
             Err(error) => tracing::warn!(%error, "the run image of apps is not published"),
         }
     });
+}
+
+/// A client of the server that runs with this state directory; `None`: none does.
+pub(crate) async fn running_server(config: &Config) -> Result<Option<Client>, Failure> {
+    let socket = config.control_socket();
+    if tokio::net::UnixStream::connect(&socket).await.is_err() {
+        return Ok(None);
+    }
+    Ok(Some(Client::over_control_socket(&socket)?))
+}
+
+/// Keeps a server from starting with this state directory until dropped.
+pub(crate) fn lock_control(config: &Config) -> Result<Vec<fs::File>, Failure> {
+    prepare_folders(&config.state_dir)?;
+    let control = Parts {
+        control: true,
+        git: false,
+        router: false,
+    };
+    lock::take(&config.state_dir, control)
 }
 
 /// Podman's API, found or started, with the runtime that works on this host.

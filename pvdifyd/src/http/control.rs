@@ -24,7 +24,8 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use pvdify_api::control::{
-    AuthorisePush, BuildEvent, BuildQuery, IdentifySshKey, LivingApps, PushGrant, RouterReport, SshIdentity,
+    AuthorisePush, BuildEvent, BuildQuery, IdentifySshKey, KeyRotated, LivingApps, PushGrant, RouterReport,
+    SshIdentity,
 };
 use pvdify_api::stack::StackEvent;
 use pvdify_types::{Generation, RouteTable};
@@ -55,6 +56,7 @@ pub fn control_router(app: App) -> Router {
         .route("/control/v1/apps", get(living))
         .route("/control/v1/apps/{name}/builds", post(build))
         .route("/control/v1/stack/rebase", post(rebase_stack))
+        .route("/control/v1/key/rotate", post(rotate_key))
         .route("/control/v1/routes", get(routes))
         .route("/control/v1/routes/report", post(report))
         .route_layer(from_fn_with_state(app.clone(), check_peer))
@@ -161,6 +163,10 @@ async fn build(
 async fn rebase_stack(State(app): State<App>, Caller(caller): Caller) -> Answer<Response> {
     let beating = with_beat(caller.rebase_stack()?, || StackEvent::KeepAlive).map(|event| line(&event));
     Ok(ndjson(&app, beating))
+}
+
+async fn rotate_key(Caller(caller): Caller) -> Answer<Json<KeyRotated>> {
+    Ok(Json(caller.rotate_key().await?))
 }
 
 async fn routes(State(app): State<App>, Caller(caller): Caller) -> Answer<Response> {

@@ -7,13 +7,14 @@ mod podman;
 
 use crate::{
     args::{StackArgs, StackCommand},
+    boot,
     config::Config,
 };
 use podman::Podman;
 use pvdify_api::stack::{StackEvent, StackOutcome};
 use pvdify_builder::stack::{self, Base, Options};
 use pvdify_client::Client;
-use std::{fmt::Display, path::Path};
+use std::fmt::Display;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -106,18 +107,8 @@ fn stopped() -> String {
 
 /// The running server; `None`: none runs with this state directory.
 async fn connect(config: &Config) -> Result<Option<Client>, String> {
-    let socket = config.control_socket();
-    if !answers(&socket).await {
-        return Ok(None);
-    }
-    let client = Client::over_control_socket(&socket);
-    client
-        .map(Some)
-        .map_err(|error| refusal(error, "run the command again"))
-}
-
-async fn answers(socket: &Path) -> bool {
-    tokio::net::UnixStream::connect(socket).await.is_ok()
+    let server = boot::running_server(config).await;
+    server.map_err(|error| refusal(error, "run the command again"))
 }
 
 /// Has the server put every app on the newest run image, and says what came of each.

@@ -7,10 +7,11 @@
 
 use super::{
     Result, column,
+    reseal::Budget,
     secrets::{EntryPlace, Sealed, Secrets},
 };
 use pvdify_types::{AppId, Binding, BindingName, BindingWord, EntryName, ReleaseVersion};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 
 /// A binding as it may be shown.
@@ -134,6 +135,38 @@ pub fn sweep(tx: &Connection, app: &AppId) -> Result<()> {
     Ok(())
 }
 
+/// Seals anew what another key than the present one sealed, as far as the budget goes.
+///
+/// # Errors
+/// Of the database, and when an entry does not open.
+pub(super) fn reseal(tx: &Connection, secrets: &Secrets, budget: &mut Budget) -> Result<()> {
+    let mut old =
+        tx.prepare_cached("SELECT rowid, * FROM binding_entries WHERE key_id <> ?1 ORDER BY rowid")?;
+    let mut rows = old.query([secrets.key_id()])?;
+    let mut anew: Vec<(i64, Sealed)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let sealed = sealed(row)?;
+        if !budget.take(&sealed) {
+            break;
+        }
+        let place = EntryPlace {
+            app: &column::parsed(row, "binding_entries.app")?,
+            binding: &column::parsed(row, "binding_entries.binding")?,
+            since: column::plain(row, "binding_entries.since")?,
+            entry: &column::parsed(row, "binding_entries.entry")?,
+        };
+        let bytes = secrets.open_entry(place, &sealed)?;
+        anew.push((row.get("rowid")?, secrets.seal_entry(place, &bytes)?));
+    }
+    drop(rows);
+    let mut query = tx
+        .prepare_cached("UPDATE binding_entries SET key_id = ?2, nonce = ?3, sealed = ?4 WHERE rowid = ?1")?;
+    for (row, sealed) in anew {
+        query.execute(params![row, sealed.key_id, sealed.nonce.as_slice(), sealed.bytes])?;
+    }
+    Ok(())
+}
+
 /// Whether anything of a binding is sealed.
 ///
 /// # Errors
@@ -207,16 +240,20 @@ fn at(reader: &Connection, secrets: &Secrets, app: &AppId, version: u64) -> Resu
         .collect()
 }
 
+fn sealed(row: &Row<'_>) -> Result<Sealed> {
+    Ok(Sealed {
+        key_id: column::plain(row, "binding_entries.key_id")?,
+        nonce: column::plain(row, "binding_entries.nonce")?,
+        bytes: column::plain(row, "binding_entries.sealed")?,
+    })
+}
+
 fn open(reader: &Connection, secrets: &Secrets, app: &AppId, face: Face) -> Result<Binding> {
     let mut query = reader
         .prepare_cached("SELECT * FROM binding_entries WHERE app = ?1 AND binding = ?2 AND since = ?3")?;
     let rows = query.query_and_then(params![app.as_str(), face.name.as_str(), face.since], |row| {
         let entry: EntryName = column::parsed(row, "binding_entries.entry")?;
-        let sealed = Sealed {
-            key_id: column::plain(row, "binding_entries.key_id")?,
-            nonce: column::plain(row, "binding_entries.nonce")?,
-            bytes: column::plain(row, "binding_entries.sealed")?,
-        };
+        let sealed = sealed(row)?;
         let place = EntryPlace {
             app,
             binding: &face.name,

@@ -3,6 +3,7 @@
 use super::{
     Result, column,
     config_versions::{self, Origin},
+    reseal::Budget,
     secrets::{Place, Sealed, Secrets},
 };
 use pvdify_types::{
@@ -151,6 +152,36 @@ pub fn insert(
         ])?;
     }
     Ok(version)
+}
+
+/// Seals anew what another key than the present one sealed, as far as the budget goes.
+///
+/// # Errors
+/// Of the database, and when a value does not open.
+pub(super) fn reseal(tx: &Connection, secrets: &Secrets, budget: &mut Budget) -> Result<()> {
+    let mut old = tx.prepare_cached("SELECT rowid, * FROM config_vars WHERE key_id <> ?1 ORDER BY rowid")?;
+    let mut rows = old.query([secrets.key_id()])?;
+    let mut anew: Vec<(i64, Sealed)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let sealed = sealed(row)?;
+        if !budget.take(&sealed) {
+            break;
+        }
+        let place = Place {
+            app: &column::parsed(row, "config_vars.app")?,
+            version: ConfigVersion(column::plain(row, "config_vars.version")?),
+            key: &column::parsed(row, "config_vars.key")?,
+        };
+        let value = secrets.open_value(place, &sealed)?;
+        anew.push((row.get("rowid")?, secrets.seal(place, &value)?));
+    }
+    drop(rows);
+    let mut query =
+        tx.prepare_cached("UPDATE config_vars SET key_id = ?2, nonce = ?3, sealed = ?4 WHERE rowid = ?1")?;
+    for (row, sealed) in anew {
+        query.execute(params![row, sealed.key_id, sealed.nonce.as_slice(), sealed.bytes])?;
+    }
+    Ok(())
 }
 
 /// Whether any config var is sealed.

@@ -24,6 +24,7 @@ pub mod one_offs;
 mod open;
 pub mod process_orders;
 pub mod releases;
+pub mod reseal;
 pub mod secrets;
 pub mod ssh_keys;
 pub mod tokens;
@@ -131,6 +132,22 @@ impl Store {
         });
         self.inner.writer.send(job).map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Empties the write-ahead log into the database, so that nothing of what rows held before is left there; what reads
+    /// are still at stays until they end.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn empty_log(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // Whoever asked may be gone.
+            reply.send(emptied).ok();
+        });
+        self.inner.writer.send(job).map_err(|_| Error::Stopped)?;
+        Ok(answer.await.map_err(|_| Error::Stopped)??)
     }
 
     /// Runs `read` on one snapshot, beside other reads and the writer.

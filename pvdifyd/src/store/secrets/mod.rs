@@ -1,36 +1,45 @@
 //! Sealing config vars and bindings: XChaCha20-Poly1305 with a key that is not in the database.
 //!
-//! The key file (0600, outside the database file) holds one key a line, `ID BASE64`; the first seals, all
-//! open, so that a key can be replaced while rows of the old one remain. Each value has a random 192-bit
-//! nonce and is bound to its place: app, key and config version (of an entry: app, binding, its number and the
-//! entry's name) are authenticated with it, so a row copied to another place does not open. A lost key can't be made again: while sealed rows exist, Pvdify refuses
-//! to start without it rather than make a new one.
+//! The key file (0600, outside the database file) holds one key a line; the first seals, all open, so that a key can be
+//! replaced while rows of the old one remain. Each value has a random 192-bit nonce and is bound to its place: app, key
+//! and config version (of an entry: app, binding, its number and the entry's name) are authenticated with it, so a row
+//! copied to another place does not open. A lost key can't be made again: while sealed rows exist, Pvdify refuses to
+//! start without it rather than make a new one.
+//!
+//! A key is replaced in steps that a kill may fall between: [`Secrets::add_key`], then every row is sealed anew
+//! ([`super::reseal`]), then [`Secrets::drop_old_keys`]. More than one key in the file says that this is under way.
 
-use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+mod key_file;
+
+pub use key_file::KeyFileError;
+
 use chacha20poly1305::{
     Key, XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
 };
+use key_file::FileKey;
 use pvdify_types::{AppId, BindingName, ConfigKey, ConfigValue, ConfigVersion, EntryName};
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
 };
 use thiserror::Error;
 
-/// The keys in memory.
+/// The keys in memory, and where they are from.
 pub struct Secrets {
-    keys: Vec<(String, XChaCha20Poly1305)>,
+    path: PathBuf,
+    keys: RwLock<Arc<Keys>>,
 }
+
+/// The first seals, all open.
+type Keys = Vec<(String, XChaCha20Poly1305)>;
 
 impl fmt::Debug for Secrets {
     /// Ids alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.keys.iter().map(|(id, _)| id))
+            .entries(self.keys().iter().map(|(id, _)| id))
             .finish()
     }
 }
@@ -99,48 +108,86 @@ pub enum SealError {
     Random(String),
 }
 
-/// Why the key file can't be used. Each text says what to do.
-#[derive(Debug, Error)]
-#[allow(missing_docs)]
-pub enum KeyFileError {
-    #[error("can't read the key file {path}: {reason}")]
-    Io { path: String, reason: String },
-    #[error(
-        "the key file {path} is missing, but the database holds sealed values: put it back from a backup; a new key can't open them"
-    )]
-    Missing { path: String },
-    #[error("the key file {path} has mode {mode:03o}: others could read it; run chmod 600 {path}")]
-    Mode { path: String, mode: u32 },
-    #[error("the key file {path} has no key in line {line}: a line reads \"ID BASE64\"")]
-    Line { path: String, line: usize },
-}
-
 impl Secrets {
     /// Reads the key file. Makes it when it is not there and nothing was sealed yet.
     ///
     /// # Errors
     /// [`KeyFileError`], whose text says what to do.
     pub fn open(path: &Path, sealed_rows_exist: bool) -> Result<Self, KeyFileError> {
-        let name = || path.display().to_string();
-        let failed = |error: io::Error| KeyFileError::Io {
-            path: name(),
-            reason: error.to_string(),
-        };
-        match fs::metadata(path) {
-            Ok(meta) if meta.mode() & 0o077 != 0 => Err(KeyFileError::Mode {
-                path: name(),
-                mode: meta.mode() & 0o777,
-            }),
-            Ok(_) => parse(&fs::read_to_string(path).map_err(failed)?)
-                .map_err(|line| KeyFileError::Line { path: name(), line }),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            Err(_) if sealed_rows_exist => Err(KeyFileError::Missing { path: name() }),
-            Err(_) => {
-                let text = fresh_line().map_err(failed)?;
-                create(path, &text).map_err(failed)?;
-                parse(&text).map_err(|line| KeyFileError::Line { path: name(), line })
+        let keys = match key_file::read(path)? {
+            Some(keys) => keys,
+            None if sealed_rows_exist => {
+                let path = path.display().to_string();
+                return Err(KeyFileError::Missing { path });
             }
-        }
+            None => {
+                let keys = vec![fresh_key(path)?];
+                key_file::write(path, &keys)?;
+                keys
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            keys: RwLock::new(Arc::new(ciphers(&keys))),
+        })
+    }
+
+    /// The name of the key that seals.
+    #[must_use]
+    pub fn key_id(&self) -> String {
+        self.keys()[0].0.clone()
+    }
+
+    /// Whether the key file holds an old key still.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn is_rotating(&self) -> Result<bool, KeyFileError> {
+        Ok(self.file()?.len() > 1)
+    }
+
+    /// Makes a new key, which seals from now on; those there are go on opening. Called by the writer's thread alone, so
+    /// that what is being sealed with the old one is committed before.
+    ///
+    /// # Errors
+    /// When the key file can't be written; then it is as it was.
+    pub fn add_key(&self) -> Result<(), KeyFileError> {
+        let mut keys = vec![fresh_key(&self.path)?];
+        keys.extend(self.file()?);
+        key_file::write(&self.path, &keys)?;
+        self.take(&keys);
+        Ok(())
+    }
+
+    /// Takes the file as it is, which another process may have changed, and leaves the first key alone in it. Called once
+    /// no row is sealed with another, by the writer's thread.
+    ///
+    /// # Errors
+    /// As [`Secrets::add_key`].
+    pub fn drop_old_keys(&self) -> Result<(), KeyFileError> {
+        let keys = self.file()?;
+        key_file::write(&self.path, &keys[..1])?;
+        self.take(&keys[..1]);
+        Ok(())
+    }
+
+    fn file(&self) -> Result<Vec<FileKey>, KeyFileError> {
+        key_file::read(&self.path)?.ok_or_else(|| KeyFileError::Missing {
+            path: self.path.display().to_string(),
+        })
+    }
+
+    /// Those of the file first. The others stay in memory for reads that began before their rows were sealed anew.
+    fn take(&self, keys: &[FileKey]) {
+        let mut all = ciphers(keys);
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let old = held.iter().filter(|(id, _)| keys.iter().all(|key| key.id != *id));
+        all.extend(old.cloned());
+        *held = Arc::new(all);
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Seals a value for its place.
@@ -183,7 +230,8 @@ impl Secrets {
     fn seal_at(&self, place: &[u8], plain: &[u8]) -> Result<Sealed, SealError> {
         let mut nonce = [0; 24];
         getrandom::fill(&mut nonce).map_err(|error| SealError::Random(error.to_string()))?;
-        let (key_id, cipher) = self.keys.first().expect("a key file with no key does not parse");
+        let keys = self.keys();
+        let (key_id, cipher) = keys.first().expect("a key file with no key does not parse");
         let payload = Payload {
             msg: plain,
             aad: place,
@@ -199,14 +247,14 @@ impl Secrets {
     }
 
     fn open_at(&self, place: &[u8], what: &str, sealed: &Sealed) -> Result<Vec<u8>, SealError> {
-        let (_, cipher) = self
-            .keys
-            .iter()
-            .find(|(id, _)| *id == sealed.key_id)
-            .ok_or_else(|| SealError::UnknownKey {
-                what: what.to_owned(),
-                key_id: sealed.key_id.clone(),
-            })?;
+        let keys = self.keys();
+        let (_, cipher) =
+            keys.iter()
+                .find(|(id, _)| *id == sealed.key_id)
+                .ok_or_else(|| SealError::UnknownKey {
+                    what: what.to_owned(),
+                    key_id: sealed.key_id.clone(),
+                })?;
         let payload = Payload {
             msg: &sealed.bytes,
             aad: place,
@@ -219,58 +267,30 @@ impl Secrets {
     }
 }
 
-/// Fails with the number of the line that is none.
-fn parse(text: &str) -> Result<Secrets, usize> {
-    let key = |(index, line): (usize, &str)| {
-        let (id, encoded) = line.split_once(' ').ok_or(index + 1)?;
-        let bytes = BASE64_STANDARD_NO_PAD
-            .decode(encoded.trim())
-            .map_err(|_| index + 1)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| index + 1)?;
-        if id.is_empty() {
-            return Err(index + 1);
-        }
-        Ok((id.to_owned(), XChaCha20Poly1305::new(&Key::from(bytes))))
-    };
-    let keys: Vec<_> = text.lines().enumerate().map(key).collect::<Result<_, usize>>()?;
-    if keys.is_empty() {
-        Err(1)
-    } else {
-        Ok(Secrets { keys })
-    }
+/// How many keys a key file holds; none when it is not there.
+///
+/// # Errors
+/// When it can't be used.
+pub fn keys_in(path: &Path) -> Result<usize, KeyFileError> {
+    Ok(key_file::read(path)?.map_or(0, |keys| keys.len()))
 }
 
-fn fresh_line() -> io::Result<String> {
-    let (mut id, mut key) = ([0; 4], [0; 32]);
-    getrandom::fill(&mut id).map_err(io::Error::other)?;
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
-    Ok(format!(
-        "{} {}\n",
-        hex::encode(id),
-        BASE64_STANDARD_NO_PAD.encode(key)
-    ))
+fn fresh_key(path: &Path) -> Result<FileKey, KeyFileError> {
+    key_file::fresh().map_err(|error| KeyFileError::Write {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    })
 }
 
-/// Whole or not at all, and on disk before the first value is sealed with it.
-fn create(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
+fn ciphers(keys: &[FileKey]) -> Keys {
+    let cipher = |key: &FileKey| (key.id.clone(), XChaCha20Poly1305::new(&Key::from(key.bytes)));
+    keys.iter().map(cipher).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     fn value(text: &str) -> ConfigValue {
         ConfigValue::new(text.to_owned()).unwrap()
@@ -322,15 +342,22 @@ mod tests {
         };
         let old = Secrets::open(&path, false).unwrap();
         let sealed = old.seal(place, &value("x")).unwrap();
-        let text = fresh_line().unwrap() + &fs::read_to_string(&path).unwrap();
-        fs::write(&path, text).unwrap();
         let both = Secrets::open(&path, true).unwrap();
+        both.add_key().unwrap();
+        assert!(both.is_rotating().unwrap() && keys_in(&path).unwrap() == 2);
         assert_eq!(both.open_value(place, &sealed).unwrap(), value("x"));
-        assert_ne!(both.seal(place, &value("x")).unwrap().key_id, sealed.key_id);
-        let error = old
-            .open_value(place, &both.seal(place, &value("x")).unwrap())
-            .unwrap_err();
+        let new = both.seal(place, &value("x")).unwrap();
+        assert!(new.key_id != sealed.key_id && new.key_id == both.key_id());
+        let error = old.open_value(place, &new).unwrap_err();
         assert!(matches!(error, SealError::UnknownKey { .. }));
+
+        both.drop_old_keys().unwrap();
+        assert!(!both.is_rotating().unwrap() && keys_in(&path).unwrap() == 1);
+        // A read that began before still opens what it finds; a start from the file does not.
+        assert_eq!(both.open_value(place, &sealed).unwrap(), value("x"));
+        let later = Secrets::open(&path, true).unwrap();
+        assert_eq!(later.open_value(place, &new).unwrap(), value("x"));
+        assert!(later.open_value(place, &sealed).is_err());
     }
 
     #[test]
