@@ -50,8 +50,17 @@ impl Platform {
     /// # Panics
     /// When it can't be started.
     pub async fn on_host(&self, args: &[&str]) -> Output {
+        self.on_host_with(args, &[]).await
+    }
+
+    /// The same with more settings, as `("PVDIFY_...", "...")`.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub async fn on_host_with(&self, args: &[&str], settings: &[(&str, &str)]) -> Output {
         let mut command = tokio::process::Command::new(binary("pvdifyd"));
         command.args(args).env("PVDIFY_STATE_DIR", self.state_dir());
+        command.envs(settings.iter().copied());
         output_of(command).await
     }
 

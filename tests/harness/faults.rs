@@ -1,5 +1,5 @@
 //! A disk that fails to write through, for one pvdifyd: `fsync` ends with EIO on the files that are named, while
-//! they are. It is a library that is loaded before the system's own (tests/fixtures/faults/fsync.c).
+//! they are, or with the process. It is a library that is loaded before the system's own (tests/fixtures/faults/fsync.c).
 
 use crate::binaries::fsync_faults;
 use std::{fs, path::PathBuf};
@@ -42,6 +42,14 @@ impl FsyncFaults {
     /// When it can't be ordered.
     pub fn fail_nth(&self, nth: u32, path_part: &str) {
         self.order(&format!("{nth} {path_part}"));
+    }
+
+    /// `kill -9` of the process at the `nth` such `fsync` from now on, before anything is written through.
+    ///
+    /// # Panics
+    /// When it can't be ordered.
+    pub fn kill_nth(&self, nth: u32, path_part: &str) {
+        self.order(&format!("-{nth} {path_part}"));
     }
 
     /// No further ones fail; gives the paths of those that did since the order.

@@ -22,6 +22,7 @@ mod garbage;
 mod hostile;
 mod hostile_limits;
 mod io_errors;
+mod key_rotation;
 mod languages_compiled;
 mod languages_web;
 mod leaves_nothing;

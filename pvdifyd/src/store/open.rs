@@ -136,6 +136,36 @@ mod tests {
     }
 
     #[test]
+    fn config_of_an_older_schema_is_for_what_runs_and_told_by_its_first_release() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS.to_version(&mut connection, 5).unwrap();
+        let insert = "INSERT INTO apps (id, name, environment, resources, created_at, updated_at)
+                      VALUES ('a', 'a', 'production', '{}', 0, 0);
+                      INSERT INTO config_versions VALUES ('a', 1, 10), ('a', 2, 20);
+                      INSERT INTO config_vars VALUES ('a', 1, 'A', 'k', zeroblob(24), x'01'),
+                                                     ('a', 2, 'A', 'k', zeroblob(24), x'01');
+                      INSERT INTO releases (app, version, status, cause, reference, config_version, description, user,
+                                            created_at)
+                      VALUES ('a', 1, 'failed', 'deploy', 'r', 1, 'Deploy x', 'ada', 0),
+                             ('a', 2, 'failed', 'config', 'r', 2, 'Set A config vars', 'bob', 0);";
+        connection.execute_batch(insert).unwrap();
+        MIGRATIONS.to_latest(&mut connection).unwrap();
+        let texts = |sql: &str| -> Vec<String> {
+            let mut query = connection.prepare(sql).unwrap();
+            let texts = query.query_map([], |row| row.get(0)).unwrap();
+            texts.map(Result::unwrap).collect()
+        };
+        assert_eq!(
+            texts("SELECT version || user || ': ' || description FROM config_versions ORDER BY version"),
+            ["1ada: Set config vars", "2bob: Set A config vars"]
+        );
+        assert_eq!(
+            texts("SELECT version || scope || since FROM config_vars ORDER BY version"),
+            ["1run1", "2run2"]
+        );
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_plainly() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
