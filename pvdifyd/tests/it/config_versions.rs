@@ -305,7 +305,7 @@ async fn a_build_sees_the_vars_of_its_scope_as_they_are_when_it_begins() {
         while let Some(event) = events.next().await.unwrap() {
             match event {
                 BuildEvent::Line { text } => {
-                    sees = text.strip_prefix("       sees ").map(str::to_owned).or(sees)
+                    sees = text.strip_prefix("       sees ").map(str::to_owned).or(sees);
                 }
                 last @ BuildEvent::Failed { .. } => panic!("{last:?}"),
                 BuildEvent::KeepAlive | BuildEvent::Released { .. } => {}
