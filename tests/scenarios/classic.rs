@@ -62,13 +62,24 @@ async fn classic_buildpacks_run_in_order_with_their_cache_and_what_they_export()
     let platform = Platform::start().await;
     let pusher = Pusher::new(&platform, "old").await;
     platform.cli(&["config:set", "old", "A=1"]).await.ok();
+    platform
+        .cli(&["config:set", "old", "--build", "SEEN=2"])
+        .await
+        .ok();
     pusher.commit(|dir| {
         buildpacks(&dir.join("buildpacks"));
         fs::write(dir.join("project.toml"), PROJECT).unwrap();
         fs::write(dir.join("server.pl"), SERVER).unwrap();
     });
     let said = pusher.push().await.ok();
-    assert!(said.contains("-----> Second after exported"), "{said}");
+    let (_, settings) = said
+        .split_once("-----> Second after exported, settings: ")
+        .unwrap();
+    let settings: Vec<&str> = settings.lines().next().unwrap().split(' ').collect();
+    assert!(
+        settings.contains(&"SEEN") && !settings.contains(&"A"),
+        "{settings:?}"
+    );
     assert_eq!(
         platform.get("old", "/").await,
         (200, "hello 1".to_owned()),

@@ -1,9 +1,9 @@
 //! Builds that succeed, and builds whose source is at fault.
 
-use crate::harness::{Bench, CREDENTIALS, inside, until};
+use crate::harness::{Bench, CREDENTIALS, append, inside, until};
 use pvdify_builder::{BuildError, podman::RegistryAuth};
 use pvdify_registry::{Reference, References, Repository};
-use pvdify_types::{BuildVar, BuildVars, ConfigValue, ConfigVersion};
+use pvdify_types::{BuildVar, BuildVars, ConfigValue, ConfigVersion, config_vars::NO_BUILD_VARS};
 use std::{collections::BTreeMap, time::Duration};
 
 type Files<'a> = &'a [(&'a str, &'a [u8])];
@@ -389,6 +389,39 @@ async fn a_config_var_is_read_where_a_step_mounts_it_and_is_nowhere_afterwards()
     };
     assert_eq!(cached("b2", vars(secret, 3)).await, 4);
     assert_eq!(cached("b3", vars("another", 4)).await, 0);
+}
+
+#[tokio::test]
+async fn a_link_in_the_source_does_not_take_the_place_of_the_build_ca() {
+    let bench = Bench::with_run_image(|config| {
+        let ca = config.work_dir.with_file_name("ca.pem");
+        std::fs::write(&ca, "THE BUNDLE\n").unwrap();
+        config.build_ca = Some(ca);
+    })
+    .await;
+    let outside = bench.folder.path().join("outside");
+    std::fs::write(&outside, "of the host\n").unwrap();
+    let source = bench.folder.path().join("b1.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&source).unwrap());
+    append(
+        &mut tar,
+        "Dockerfile",
+        b"FROM pvdify/run:trixie\nRUN cat $SSL_CERT_FILE\nCMD [\"x\"]\n",
+    );
+    // The name that it once had.
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    tar.append_link(&mut header, ".pvdify-build-ca.crt", &outside)
+        .unwrap();
+    tar.finish().unwrap();
+    let (log, built) = bench.build_source("b1", &source, NO_BUILD_VARS).await;
+    built.unwrap();
+    let said = log.join("\n");
+    assert!(
+        said.contains("THE BUNDLE") && !said.contains("of the host"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

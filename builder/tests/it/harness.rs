@@ -271,6 +271,16 @@ impl Bench {
         config: &BuildVars,
     ) -> (Vec<String>, Result<Built, BuildError>) {
         let source = self.source(build, files);
+        self.build_source(build, &source, config).await
+    }
+
+    /// Builds a tar file as `app`.
+    pub(crate) async fn build_source(
+        &self,
+        build: &str,
+        source: &Path,
+        config: &BuildVars,
+    ) -> (Vec<String>, Result<Built, BuildError>) {
         let (output, mut lines) = mpsc::channel(16);
         let collect = async {
             let mut all = Vec::new();
@@ -283,7 +293,7 @@ impl Bench {
         let build = build.parse().unwrap();
         let request = Request {
             config,
-            ..request(&app, &build, &source)
+            ..request(&app, &build, source)
         };
         let (result, all) = tokio::join!(self.builder.build(request, output), collect);
         (all, result)
