@@ -5,7 +5,7 @@
 //! in the image's config.
 //!
 //! A config var that builds may see is a secret of its name, mounted where a RUN asks for it. Podman would take that
-//! step from its cache also when the secret's value is another by now, so the id says since which version it is this one.
+//! step from its cache also when the secret's value is another by now, so the id says since which version it is this.
 
 use super::{Dockerfile, Instruction, mount::Mount};
 use pvdify_types::{AppName, BuildVar, BuildVars, ConfigKey, config_vars::NO_BUILD_VARS};

@@ -8,6 +8,7 @@ mod bindings;
 mod buildpacks;
 mod cli;
 mod config;
+mod config_read;
 mod connection;
 mod deploy;
 mod domains;

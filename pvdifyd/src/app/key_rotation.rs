@@ -156,12 +156,10 @@ mod tests {
         read.await.unwrap();
     }
 
-    /// The sealed bytes of one value, as they are in the file.
-    async fn sealed(store: &Store) -> Vec<u8> {
-        let read = store.read(|reader| {
-            let row = reader.query_row("SELECT sealed FROM config_vars WHERE key = 'K7'", [], |row| {
-                row.get(0)
-            });
+    /// The sealed bytes that one row holds.
+    async fn sealed(store: &Store, of: &'static str) -> Vec<u8> {
+        let read = store.read(move |reader| {
+            let row = reader.query_row(&format!("SELECT sealed FROM {of}"), [], |row| row.get(0));
             Ok::<Vec<u8>, store::Error>(row?)
         });
         read.await.unwrap()
@@ -219,11 +217,18 @@ mod tests {
                 all.windows(bytes.len()).any(|part| part == bytes)
             })
         };
-        let old = sealed(&opened.store).await;
-        assert!(holds(&old), "the test looks for what is there");
+        let value = "config_vars WHERE key = 'K7'";
+        let old = sealed(&opened.store, value).await;
+        let removed = sealed(&opened.store, "binding_entries").await;
+        assert!(holds(&old) && holds(&removed), "the test looks for what is there");
+        // What was removed before, no rotation comes by.
+        let remove = opened
+            .store
+            .write(move |tx| bindings::remove(tx, &app, &"db".parse().unwrap()));
+        assert!(remove.await.unwrap());
         rotate(&opened.store, &opened.secrets).await.unwrap();
-        assert!(!holds(&old) && holds(&sealed(&opened.store).await));
-        assert_whole(&opened, &app).await;
+        assert!(!holds(&old) && !holds(&removed));
+        assert!(holds(&sealed(&opened.store, value).await));
     }
 
     #[tokio::test]

@@ -6,13 +6,14 @@
 //! client of the control socket, as if they were processes of their own.
 
 mod addresses;
+mod beside;
 mod images;
 mod lock;
 mod registry;
 
 use crate::{
     app::{App, AppDeps, Limits, Settings},
-    config::{Config, Parts},
+    config::Config,
     engine::{
         podman::{PodmanEngine, PodmanOptions, RegistryAccess},
         probe,
@@ -25,6 +26,7 @@ use crate::{
     store::{self, Secrets, Store},
 };
 use addresses::Addresses;
+pub(crate) use beside::{lock_control, running_server};
 use pvdify_builder::podman::Libpod;
 use pvdify_client::Client;
 use std::{
@@ -329,26 +331,6 @@ fn publish_run_image(builder: pvdify_builder::Builder) {
             Err(error) => tracing::warn!(%error, "the run image of apps is not published"),
         }
     });
-}
-
-/// A client of the server that runs with this state directory; `None`: none does.
-pub(crate) async fn running_server(config: &Config) -> Result<Option<Client>, Failure> {
-    let socket = config.control_socket();
-    if tokio::net::UnixStream::connect(&socket).await.is_err() {
-        return Ok(None);
-    }
-    Ok(Some(Client::over_control_socket(&socket)?))
-}
-
-/// Keeps a server from starting with this state directory until dropped.
-pub(crate) fn lock_control(config: &Config) -> Result<Vec<fs::File>, Failure> {
-    prepare_folders(&config.state_dir)?;
-    let control = Parts {
-        control: true,
-        git: false,
-        router: false,
-    };
-    lock::take(&config.state_dir, control)
 }
 
 /// Podman's API, found or started, with the runtime that works on this host.
