@@ -1,20 +1,32 @@
-//! Config vars as a POSIX shell reads them, and `config:set --env-file` too: `KEY=VALUE`, one var after the other.
+//! Words as a POSIX shell reads them: config vars, which `config:set --env-file` reads too, and command lines.
 //!
-//! A value is bare where every letter of it is plain; else it stands in single quotes, within which a shell takes all as
+//! A word is bare where every letter of it is plain; else it stands in single quotes, within which a shell takes all as
 //! it is; one that holds a single quote stands in double quotes.
 
 use std::fmt::Write;
 
 /// The assignment of one var.
 pub(crate) fn assign(key: &str, value: &str) -> String {
+    format!("{key}={}", word(value))
+}
+
+/// Several arguments as a command line that a shell splits into these again; one alone is a command line already.
+pub(crate) fn command_line(args: &[String]) -> String {
+    match args {
+        [line] => line.clone(),
+        _ => args.iter().map(|arg| word(arg)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn word(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,-".contains(c);
     if !value.is_empty() && value.chars().all(is_plain) {
-        return format!("{key}={value}");
+        return value.to_owned();
     }
     if !value.contains('\'') {
-        return format!("{key}='{value}'");
+        return format!("'{value}'");
     }
-    let mut text = format!("{key}=\"");
+    let mut text = "\"".to_owned();
     for c in value.chars() {
         // Writing to a String does not fail.
         match c {
@@ -86,5 +98,18 @@ mod tests {
             let read = env_file::parse(&text).unwrap();
             assert_eq!(read[&"KEY".parse().unwrap()].reveal(), value, "{text}");
         }
+    }
+
+    #[test]
+    fn arguments_come_out_of_the_shell_as_they_went_in() {
+        let args = ["printf", "%s|", "a b", "it's", "", "$HOME", "plain-1.x"];
+        let line = command_line(&args.map(str::to_owned));
+        assert_eq!(line, r#"printf '%s|' 'a b' "it's" '' '$HOME' plain-1.x"#);
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"a b|it's||$HOME|plain-1.x|");
+        assert_eq!(command_line(&["a && b".to_owned()]), "a && b");
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     app::Rest,
     args::{Json, Name},
     error::CliError,
-    output,
+    output, shell,
 };
 use clap::Args;
 use pvdify_api::{
@@ -208,7 +208,7 @@ impl RunDetached {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let app = context.named(&self.name)?;
         let body = RunOneOff {
-            command: command_line(&self.command),
+            command: shell::command_line(&self.command),
         };
         let started = context.client.run_one_off(&app, &body).await?;
         self.json.print(started, |started| {
@@ -222,39 +222,9 @@ impl RunDetached {
     }
 }
 
-/// Several arguments as a command line that the shell splits into these again; one alone is a command line already.
-fn command_line(args: &[String]) -> String {
-    match args {
-        [line] => line.clone(),
-        _ => args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// As one word of a POSIX shell.
-fn quoted(arg: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !arg.is_empty() && arg.chars().all(is_plain) {
-        return arg.to_owned();
-    }
-    format!("'{}'", arg.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn arguments_come_out_of_the_shell_as_they_went_in() {
-        let args = ["printf", "%s|", "a b", "it's", "", "$HOME", "plain-1.x"];
-        let line = command_line(&args.map(str::to_owned));
-        assert_eq!(line, r"printf '%s|' 'a b' 'it'\''s' '' '$HOME' plain-1.x");
-        let output = std::process::Command::new("sh")
-            .args(["-c", &line])
-            .output()
-            .unwrap();
-        assert_eq!(output.stdout, b"a b|it's||$HOME|plain-1.x|");
-        assert_eq!(command_line(&["a && b".to_owned()]), "a && b");
-    }
 
     #[test]
     fn counts_are_read_or_refused() {

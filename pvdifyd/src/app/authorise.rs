@@ -72,7 +72,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
