@@ -52,3 +52,11 @@ id! {
     /// One running (or once running) container, as the engine names it.
     InstanceId
 }
+id! {
+    /// A volume for as long as it lives: a destroyed one's name may be given again, its id never.
+    VolumeId
+}
+id! {
+    /// A snapshot of a volume.
+    SnapshotId
+}
