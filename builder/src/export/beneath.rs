@@ -1,6 +1,6 @@
 //! A folder that hostile code filled, read from outside.
 //!
-//! A build may leave anything in its folders: links to the host's files, pipes that block whoever opens them, a
+//! A build, and an app in its volumes, may leave anything there: links to the host's files, pipes that block whoever opens them, a
 //! text file without end. What always holds:
 //!
 //! - No path leads out of the folder and none goes through a link, whatever lies there: the kernel resolves each
@@ -25,11 +25,14 @@ use std::{
 };
 
 /// A folder, held open.
-pub(crate) struct Beneath(OwnedFd);
+pub struct Beneath(OwnedFd);
 
 impl Beneath {
     /// Opens a folder by a path that only this program's user can change; its last part may not be a link.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Self(fs::open(path, flags, Mode::empty())?))
     }
@@ -46,12 +49,18 @@ impl Beneath {
     }
 
     /// Opens a folder below.
-    pub(crate) fn folder(&self, path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn folder(&self, path: &Path) -> io::Result<Self> {
         self.resolve(path, OFlags::DIRECTORY).map(Self)
     }
 
     /// Opens a folder below; none when nothing has that name.
-    pub(crate) fn folder_if_there(&self, path: &Path) -> io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn folder_if_there(&self, path: &Path) -> io::Result<Option<Self>> {
         match self.folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(Some),
@@ -59,7 +68,10 @@ impl Beneath {
     }
 
     /// Opens a regular file below. A pipe is not waited for and a device not touched.
-    pub(crate) fn file(&self, path: &Path) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn file(&self, path: &Path) -> io::Result<File> {
         let file = self.resolve(path, OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let stat = fs::fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -69,7 +81,10 @@ impl Beneath {
     }
 
     /// A whole small text; none when nothing has that name.
-    pub(crate) fn text_if_there(&self, path: &Path, limit: u64) -> io::Result<Option<String>> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn text_if_there(&self, path: &Path, limit: u64) -> io::Result<Option<String>> {
         let file = match self.file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
@@ -86,7 +101,10 @@ impl Beneath {
     }
 
     /// The names in the folder, in the order of their bytes.
-    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -100,23 +118,32 @@ impl Beneath {
     }
 
     /// What a name in this very folder is; of a link, the link itself.
-    pub(crate) fn stat(&self, name: &OsStr) -> io::Result<Stat> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn stat(&self, name: &OsStr) -> io::Result<Stat> {
         Ok(fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// What the folder itself is.
-    pub(crate) fn stat_self(&self) -> io::Result<Stat> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn stat_self(&self) -> io::Result<Stat> {
         Ok(fs::fstat(&self.0)?)
     }
 
     /// Whether a name in this very folder is a folder, not a link to one.
-    pub(crate) fn has_folder(&self, name: &OsStr) -> bool {
+    pub fn has_folder(&self, name: &OsStr) -> bool {
         self.stat(name)
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
     /// Where a link in this very folder points.
-    pub(crate) fn link(&self, name: &OsStr) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn link(&self, name: &OsStr) -> io::Result<PathBuf> {
         let target = fs::readlinkat(&self.0, name, Vec::new())?;
         Ok(OsStr::from_bytes(target.to_bytes()).into())
     }
@@ -124,7 +151,10 @@ impl Beneath {
     /// Removes a name in this very folder, of a folder all that is in it, and follows no link. Folders are moved to
     /// `aside` (a folder of ours, on the same file system) before they are emptied, so that however deep they are,
     /// this is neither recursion nor many open files.
-    pub(crate) fn remove(&self, name: &OsStr, aside: &Beneath) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn remove(&self, name: &OsStr, aside: &Beneath) -> io::Result<()> {
         if !self.has_folder(name) {
             return gone(fs::unlinkat(&self.0, name, AtFlags::empty()));
         }

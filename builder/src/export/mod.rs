@@ -18,7 +18,7 @@
 //! - An image is given out only when its manifest and all its blobs are in the store.
 
 pub(crate) mod archive;
-pub(crate) mod beneath;
+pub mod beneath;
 mod compress;
 pub(crate) mod finish;
 pub(crate) mod image;
