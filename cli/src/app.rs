@@ -37,6 +37,8 @@ pub(crate) enum Rest {
     /// A process or nothing: one alone is a process when it has a dot, as `web.1`, which no name has, or when `--app`
     /// names the app.
     Process,
+    /// Exactly two things: a name is there when there are three.
+    Two,
     /// Buildpacks, any number: what can be a name, and so has no `/`, is one.
     Buildpacks,
     /// A binding's name and files: a name is there when three or more follow each other, and both of the first can be
@@ -58,6 +60,7 @@ impl Rest {
             Self::Versions => rest.len() >= 2 || first.parse::<ReleaseVersion>().is_err(),
             Self::One => !rest.is_empty(),
             Self::Process => !rest.is_empty() || (!first.contains('.') && flag.is_none()),
+            Self::Two => rest.len() >= 2,
             Self::Binding => {
                 rest.len() >= 2
                     && rest[0].parse::<BindingName>().is_ok()
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_name_is_told_from_what_follows_it() {
-        use Rest::{Binding, Keys, One, Pairs, Version, Versions};
+        use Rest::{Binding, Keys, One, Pairs, Two, Version, Versions};
         // What may follow, the arguments, --app; the name found, how many follow it.
         type Row = (
             Rest,
@@ -159,7 +162,7 @@ mod tests {
             Option<&'static str>,
             usize,
         );
-        let table: [Row; 40] = [
+        let table: [Row; 42] = [
             (Pairs, &[], None, None, 0),
             (Pairs, &["A=1"], None, None, 1),
             (Pairs, &["demo", "A=1", "B=2"], None, Some("demo"), 2),
@@ -187,6 +190,8 @@ mod tests {
             (One, &["www.example.com"], None, None, 1),
             (One, &["demo", "www.example.com"], None, Some("demo"), 1),
             (One, &["demo", "www.example.com", "x"], None, Some("demo"), 2),
+            (Two, &["data", "/data"], None, None, 2),
+            (Two, &["demo", "data", "/data"], None, Some("demo"), 2),
             (Binding, &["demo", "db", "pw"], None, Some("demo"), 2),
             (Binding, &["db", "pw"], None, None, 2),
             (Binding, &["ca", "one.pem", "two.pem"], None, None, 3),

@@ -6,7 +6,7 @@
 use crate::{
     api::Connection,
     app::Sources,
-    commands::{apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases},
+    commands::{apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases, storage},
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
@@ -72,7 +72,7 @@ fn command() -> clap::Command {
 }
 
 /// Every command stands in one group; a test holds it.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Apps", &["apps", "apps:create", "apps:info", "apps:delete"]),
     (
         "Deploy",
@@ -106,6 +106,20 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "bindings",
             "bindings:add",
             "bindings:remove",
+        ],
+    ),
+    (
+        "Storage",
+        &[
+            "storage:list",
+            "storage:create",
+            "storage:mount",
+            "storage:unmount",
+            "storage:snapshots",
+            "storage:snapshot",
+            "storage:restore",
+            "storage:snapshot:destroy",
+            "storage:destroy",
         ],
     ),
     (
@@ -199,6 +213,24 @@ pub(crate) enum Command {
     BindingsAdd(bindings::Add),
     #[command(name = "bindings:remove")]
     BindingsRemove(bindings::Remove),
+    #[command(name = "storage:list")]
+    StorageList(storage::List),
+    #[command(name = "storage:create")]
+    StorageCreate(storage::Create),
+    #[command(name = "storage:mount")]
+    StorageMount(storage::Mount),
+    #[command(name = "storage:unmount")]
+    StorageUnmount(storage::Unmount),
+    #[command(name = "storage:snapshots")]
+    StorageSnapshots(storage::ListSnapshots),
+    #[command(name = "storage:snapshot")]
+    StorageSnapshot(storage::Snapshot),
+    #[command(name = "storage:restore")]
+    StorageRestore(storage::Restore),
+    #[command(name = "storage:snapshot:destroy")]
+    StorageSnapshotDestroy(storage::DestroySnapshot),
+    #[command(name = "storage:destroy")]
+    StorageDestroy(storage::Destroy),
     Ps(ps::List),
     #[command(name = "ps:scale")]
     PsScale(ps::Scale),

@@ -134,6 +134,11 @@ impl Progress {
         Self(spinner)
     }
 
+    /// What is under way, beside the spinner.
+    pub(crate) fn say(&self, message: String) {
+        self.0.set_message(message);
+    }
+
     /// A line above the spinner.
     pub(crate) fn line(&self, text: &str) {
         self.0.suspend(|| talk(text));

@@ -38,3 +38,4 @@ mod scale;
 mod stack;
 mod tidy;
 mod tokens;
+mod volumes;

@@ -1,7 +1,7 @@
 //! A folder that hostile code filled, read from outside.
 //!
-//! A build, and an app in its volumes, may leave anything there: links to the host's files, pipes that block whoever opens them, a
-//! text file without end. What always holds:
+//! A build, and an app in its volumes, may leave anything there: links to the host's files, pipes that block whoever
+//! opens them, a text file without end. What always holds:
 //!
 //! - No path leads out of the folder and none goes through a link, whatever lies there: the kernel resolves each
 //!   one beneath the folder (openat2), not a check before it.

@@ -12,6 +12,7 @@ pub(crate) mod logs;
 mod print;
 pub(crate) mod ps;
 pub(crate) mod releases;
+pub(crate) mod storage;
 
 use crate::{
     app::{self, Sources},
@@ -86,6 +87,15 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::Bindings(args) => args.run(context).await,
         Command::BindingsAdd(args) => args.run(context).await,
         Command::BindingsRemove(args) => args.run(context).await,
+        Command::StorageList(args) => args.run(context).await,
+        Command::StorageCreate(args) => args.run(context).await,
+        Command::StorageMount(args) => args.run(context).await,
+        Command::StorageUnmount(args) => args.run(context).await,
+        Command::StorageSnapshots(args) => args.run(context).await,
+        Command::StorageSnapshot(args) => args.run(context).await,
+        Command::StorageRestore(args) => args.run(context).await,
+        Command::StorageSnapshotDestroy(args) => args.run(context).await,
+        Command::StorageDestroy(args) => args.run(context).await,
         Command::Ps(args) => args.run(context).await,
         Command::PsScale(args) => args.run(context).await,
         Command::PsRestart(args) => args.run(context).await,

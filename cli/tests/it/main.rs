@@ -21,3 +21,4 @@ mod ps;
 mod releases;
 mod samples;
 mod server;
+mod storage;

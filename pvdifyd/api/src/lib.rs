@@ -19,5 +19,6 @@ pub mod paths;
 pub mod ps;
 pub mod releases;
 pub mod stack;
+pub mod volumes;
 
 pub use error::ErrorBody;

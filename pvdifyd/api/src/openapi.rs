@@ -4,7 +4,8 @@
 //! documented, or not covered by a test of who may call them.
 
 use crate::{
-    ErrorBody, apps, bindings, buildpacks, config, domains, health, keys, logs, one_offs, ps, releases, stack,
+    ErrorBody, apps, bindings, buildpacks, config, domains, health, keys, logs, one_offs, ps, releases,
+    stack, volumes,
 };
 use std::collections::BTreeMap;
 use utoipa::{
@@ -119,6 +120,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("get", "/api/v1/apps/{name}/bindings", "List the services that an app is bound to, without what is in the entries", Empty, (200, List("Binding"))),
     endpoint("put", "/api/v1/apps/{name}/bindings/{binding}", "Bind an app to a service from its next release on", One("SetBinding"), (200, One("Binding"))),
     endpoint("delete", "/api/v1/apps/{name}/bindings/{binding}", "Unbind an app from its next release on", Empty, (204, Empty)),
+    endpoint("get", "/api/v1/apps/{name}/volumes", "List volumes", Empty, (200, List("Volume"))),
+    endpoint("post", "/api/v1/apps/{name}/volumes", "Make an empty volume", One("CreateVolume"), (201, One("Volume"))),
+    endpoint("get", "/api/v1/apps/{name}/volumes/{volume}", "See a volume", Empty, (200, One("Volume"))),
+    endpoint("delete", "/api/v1/apps/{name}/volumes/{volume}", "Destroy a volume with its snapshots; confirm is its name once more", Empty, (204, Empty)),
+    endpoint("put", "/api/v1/apps/{name}/volumes/{volume}/mounts", "Mount a volume, which makes a release", One("MountVolume"), (200, One("Volume"))),
+    endpoint("delete", "/api/v1/apps/{name}/volumes/{volume}/mounts", "Unmount a volume, which makes a release", Empty, (200, One("Volume"))),
+    endpoint("get", "/api/v1/apps/{name}/volumes/{volume}/snapshots", "List snapshots, newest first", Empty, (200, List("Snapshot"))),
+    endpoint("post", "/api/v1/apps/{name}/volumes/{volume}/snapshots", "Make a snapshot", Optional("CreateSnapshot"), (200, Events("VolumeEvent"))),
+    endpoint("delete", "/api/v1/apps/{name}/volumes/{volume}/snapshots/{snapshot}", "Destroy a snapshot; confirm is its name once more", Empty, (204, Empty)),
+    endpoint("post", "/api/v1/apps/{name}/volumes/{volume}/restore", "Put a snapshot in the data's place; what was there becomes a snapshot", One("RestoreVolume"), (200, Events("VolumeEvent"))),
     endpoint("get", "/api/v1/apps/{name}/ps", "List the processes of the current release", Empty, (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/scale", "Set how many instances run; makes no release", One("Scale"), (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace instances, the new before the old; without a body, every one", Optional("Restart"), (200, List("Process"))),
@@ -207,11 +218,13 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
 }
 
 fn query(endpoint: &Endpoint) -> Vec<Parameter> {
-    let query = || Some(ParameterIn::Query);
-    match (endpoint.method, endpoint.path) {
-        ("get", "/api/v1/apps/{name}/logs") => logs::LogQuery::into_params(query),
-        ("put", "/api/v1/apps/{name}/config") => config::ChangeQuery::into_params(query),
-        ("get", "/api/v1/apps/{name}/config/diff") => config::DiffQuery::into_params(query),
+    let place = || Some(ParameterIn::Query);
+    match (endpoint.method, endpoint.path.rsplit('/').next()) {
+        ("get", Some("logs")) => logs::LogQuery::into_params(place),
+        ("put", Some("config")) => config::ChangeQuery::into_params(place),
+        ("get", Some("diff")) => config::DiffQuery::into_params(place),
+        ("delete", Some("mounts")) => volumes::UnmountQuery::into_params(place),
+        ("delete", Some("{volume}" | "{snapshot}")) => volumes::ConfirmQuery::into_params(place),
         _ => Vec::new(),
     }
 }
@@ -327,6 +340,13 @@ fn components() -> Components {
     add::<keys::SshKey>(&mut schemas);
     add::<keys::AddKey>(&mut schemas);
     add::<stack::StackEvent>(&mut schemas);
+    add::<volumes::Volume>(&mut schemas);
+    add::<volumes::CreateVolume>(&mut schemas);
+    add::<volumes::MountVolume>(&mut schemas);
+    add::<volumes::Snapshot>(&mut schemas);
+    add::<volumes::CreateSnapshot>(&mut schemas);
+    add::<volumes::RestoreVolume>(&mut schemas);
+    add::<volumes::VolumeEvent>(&mut schemas);
     let mut components = Components::new();
     components.schemas = schemas;
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));

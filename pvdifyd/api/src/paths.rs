@@ -2,7 +2,9 @@
 //!
 //! The functions take names that were parsed, so nothing here needs escaping.
 
-use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion};
+use pvdify_types::{
+    AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion, SnapshotName, VolumeName,
+};
 
 /// Everything but `/health` lives below this.
 pub const API: &str = "/api/v1";
@@ -102,6 +104,36 @@ pub fn binding(name: &AppName, binding: &BindingName) -> String {
 #[must_use]
 pub fn buildpacks(name: &AppName) -> String {
     format!("{API}/apps/{name}/buildpacks")
+}
+/// `/api/v1/apps/{name}/volumes`
+#[must_use]
+pub fn volumes(name: &AppName) -> String {
+    format!("{API}/apps/{name}/volumes")
+}
+/// `/api/v1/apps/{name}/volumes/{volume}`
+#[must_use]
+pub fn volume(name: &AppName, volume: &VolumeName) -> String {
+    format!("{API}/apps/{name}/volumes/{volume}")
+}
+/// `/api/v1/apps/{name}/volumes/{volume}/mounts`
+#[must_use]
+pub fn volume_mounts(name: &AppName, volume: &VolumeName) -> String {
+    format!("{API}/apps/{name}/volumes/{volume}/mounts")
+}
+/// `/api/v1/apps/{name}/volumes/{volume}/snapshots`
+#[must_use]
+pub fn snapshots(name: &AppName, volume: &VolumeName) -> String {
+    format!("{API}/apps/{name}/volumes/{volume}/snapshots")
+}
+/// `/api/v1/apps/{name}/volumes/{volume}/snapshots/{snapshot}`
+#[must_use]
+pub fn snapshot(name: &AppName, volume: &VolumeName, snapshot: &SnapshotName) -> String {
+    format!("{API}/apps/{name}/volumes/{volume}/snapshots/{snapshot}")
+}
+/// `/api/v1/apps/{name}/volumes/{volume}/restore`
+#[must_use]
+pub fn restore(name: &AppName, volume: &VolumeName) -> String {
+    format!("{API}/apps/{name}/volumes/{volume}/restore")
 }
 /// `/api/v1/apps/{name}/ps`
 #[must_use]

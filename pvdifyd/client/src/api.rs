@@ -3,8 +3,11 @@
 use crate::{Client, Error, Result, SseEvents};
 use pvdify_api::{
     apps, bindings, buildpacks, config, domains, health, keys, logs, one_offs, paths, ps, releases, stack,
+    volumes,
 };
-use pvdify_types::{AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion};
+use pvdify_types::{
+    AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion, SnapshotName, VolumeName,
+};
 use reqwest::Method;
 
 /// What a change of config gave: the whole set, and the release it made, if any.
@@ -24,6 +27,15 @@ pub struct ScopesChanged {
     /// After the change.
     pub scopes: config::Scopes,
     /// As [`ConfigChanged::release`].
+    pub release: Option<ReleaseVersion>,
+}
+
+/// What a change of mounts gave: the volume, and the release it made, if any.
+#[derive(Clone, Debug)]
+pub struct VolumeChanged {
+    /// After the change.
+    pub volume: volumes::Volume,
+    /// `None`: nothing changed, or nothing was deployed yet.
     pub release: Option<ReleaseVersion>,
 }
 
@@ -107,6 +119,96 @@ impl Client {
         keys() -> Vec<keys::SshKey> = GET paths::keys());
     call!(/// `POST /keys`.
         add_key(body: &keys::AddKey) -> keys::SshKey = POST paths::keys(), body);
+
+    call!(/// `GET /apps/{name}/volumes`.
+        volumes(name: &AppName) -> Vec<volumes::Volume> = GET paths::volumes(name));
+    call!(/// `GET /apps/{name}/volumes/{volume}`.
+        volume(name: &AppName, volume: &VolumeName) -> volumes::Volume = GET paths::volume(name, volume));
+    call!(/// `POST /apps/{name}/volumes`.
+        create_volume(name: &AppName, body: &volumes::CreateVolume) -> volumes::Volume = POST paths::volumes(name), body);
+    call!(/// `GET /apps/{name}/volumes/{volume}/snapshots`, newest first.
+        snapshots(name: &AppName, volume: &VolumeName) -> Vec<volumes::Snapshot> = GET paths::snapshots(name, volume));
+
+    /// `DELETE /apps/{name}/volumes/{volume}`, confirmed.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn destroy_volume(&self, name: &AppName, volume: &VolumeName) -> Result<()> {
+        let confirm = confirm(volume.as_str());
+        let request = self.request(Method::DELETE, &paths::volume(name, volume))?;
+        self.send(request.query(&confirm)).await.map(drop)
+    }
+
+    /// `DELETE /apps/{name}/volumes/{volume}/snapshots/{snapshot}`, confirmed.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn destroy_snapshot(
+        &self,
+        name: &AppName,
+        volume: &VolumeName,
+        snapshot: &SnapshotName,
+    ) -> Result<()> {
+        let confirm = confirm(snapshot.as_str());
+        let request = self.request(Method::DELETE, &paths::snapshot(name, volume, snapshot))?;
+        self.send(request.query(&confirm)).await.map(drop)
+    }
+
+    /// `PUT /apps/{name}/volumes/{volume}/mounts`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn mount_volume(
+        &self,
+        name: &AppName,
+        volume: &VolumeName,
+        body: &volumes::MountVolume,
+    ) -> Result<VolumeChanged> {
+        let request = self.request(Method::PUT, &paths::volume_mounts(name, volume))?;
+        volume_changed(self.send(request.json(body)).await?).await
+    }
+
+    /// `DELETE /apps/{name}/volumes/{volume}/mounts`.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn unmount_volume(
+        &self,
+        name: &AppName,
+        volume: &VolumeName,
+        query: &volumes::UnmountQuery,
+    ) -> Result<VolumeChanged> {
+        let request = self.request(Method::DELETE, &paths::volume_mounts(name, volume))?;
+        volume_changed(self.send(request.query(query)).await?).await
+    }
+
+    /// `POST /apps/{name}/volumes/{volume}/snapshots`: what comes of it, as it comes.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn create_snapshot(
+        &self,
+        name: &AppName,
+        volume: &VolumeName,
+        body: &volumes::CreateSnapshot,
+    ) -> Result<SseEvents<volumes::VolumeEvent>> {
+        let request = self.request(Method::POST, &paths::snapshots(name, volume))?;
+        Ok(SseEvents::new(self.send(request.json(body)).await?))
+    }
+
+    /// `POST /apps/{name}/volumes/{volume}/restore`: what comes of it, as it comes.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn restore_volume(
+        &self,
+        name: &AppName,
+        volume: &VolumeName,
+        body: &volumes::RestoreVolume,
+    ) -> Result<SseEvents<volumes::VolumeEvent>> {
+        let request = self.request(Method::POST, &paths::restore(name, volume))?;
+        Ok(SseEvents::new(self.send(request.json(body)).await?))
+    }
 
     /// `DELETE /apps/{name}`.
     ///
@@ -251,9 +353,27 @@ impl Client {
     }
 }
 
+fn confirm(name: &str) -> volumes::ConfirmQuery {
+    volumes::ConfirmQuery {
+        confirm: name.to_owned(),
+    }
+}
+
+/// The release that a change made.
+fn release_of(response: &reqwest::Response) -> Option<ReleaseVersion> {
+    let header = response.headers().get(config::RELEASE_HEADER)?;
+    header.to_str().ok()?.parse().ok()
+}
+
+async fn volume_changed(response: reqwest::Response) -> Result<VolumeChanged> {
+    let release = release_of(&response);
+    let volume = response.json().await.map_err(Error::transport)?;
+    Ok(VolumeChanged { volume, release })
+}
+
 async fn config_changed(response: reqwest::Response) -> Result<ConfigChanged> {
     Ok(ConfigChanged {
-        release: text(&response, config::RELEASE_HEADER).and_then(|version| version.parse().ok()),
+        release: release_of(&response),
         next_build: text(&response, config::NEXT_BUILD_HEADER).map(str::to_owned),
         config: response.json().await.map_err(Error::transport)?,
     })

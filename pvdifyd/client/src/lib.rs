@@ -8,7 +8,7 @@ mod control;
 mod error;
 mod stream;
 
-pub use api::{ConfigChanged, ScopesChanged};
+pub use api::{ConfigChanged, ScopesChanged, VolumeChanged};
 pub use control::Body;
 pub use error::{Error, Result};
 /// The control socket's bodies, for the crates that may import this one but not the API's.

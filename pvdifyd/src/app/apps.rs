@@ -1,14 +1,14 @@
 //! Apps: make, see, change, delete.
 
 use super::{
-    Acting, Action, App,
+    Acting, Action, App, VolumeError,
     authorise::{known_app, living_app},
     error::{Error, Result},
     releases::settings_release,
 };
 use crate::{
     reconcile::handle::{InstanceState, Observation},
-    store::{self, Changed, Reader, as_date, formation, releases},
+    store::{self, Changed, Reader, as_date, formation, releases, volumes},
 };
 use pvdify_api::apps::{self as wire, Healthcheck};
 use pvdify_types::{AppId, AppName, AppStatus, Environment, Resources, formation::quantities};
@@ -148,7 +148,7 @@ impl Acting {
     /// the reconciler says so, also after a restart.
     ///
     /// # Errors
-    /// When refused or unknown.
+    /// When refused or unknown, or it has a volume: data goes by an act of its own.
     pub async fn delete_app(&self, name: &AppName) -> Result<()> {
         self.may(Action::DeleteApp)?;
         let wanted = name.clone();
@@ -157,6 +157,15 @@ impl Acting {
             .store()
             .write(move |tx| {
                 let app = known_app(tx, &wanted)?;
+                let volumes = volumes::list(tx, &app.id)?;
+                if !volumes.is_empty() {
+                    let volumes = volumes.into_iter().map(|volume| volume.name).collect();
+                    return Err(VolumeError::Left {
+                        app: app.name,
+                        volumes,
+                    }
+                    .into());
+                }
                 let now = store::now();
                 if store::apps::mark_deleting(tx, &app.id, now)? == Changed::NotFound {
                     return Err(Error::NoApp(wanted.to_string()));

@@ -48,6 +48,10 @@ pub enum Action {
     /// As config: no answer shows what is in one, but what an app is given is for those who may change it.
     ReadBindings,
     ChangeBindings,
+    ReadVolumes,
+    ChangeVolumes,
+    /// Data that can't be had again: it takes a confirmation too.
+    DestroyVolume,
     /// A buildpack in a folder of the server: the build of an app then sees what is in it.
     UseServerFolders,
     ReadProcesses,
@@ -72,7 +76,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -89,6 +93,9 @@ impl Action {
         Self::ChangeBuildpacks,
         Self::ReadBindings,
         Self::ChangeBindings,
+        Self::ReadVolumes,
+        Self::ChangeVolumes,
+        Self::DestroyVolume,
         Self::UseServerFolders,
         Self::ReadProcesses,
         Self::Scale,
@@ -113,6 +120,7 @@ impl Action {
             | Self::ReadConfigKeys
             | Self::ReadDomains
             | Self::ReadBuildpacks
+            | Self::ReadVolumes
             | Self::ReadProcesses
             | Self::ReadLogs
             | Self::ReadKeys => Some(Scope::Read),
@@ -127,6 +135,8 @@ impl Action {
             | Self::ChangeBuildpacks
             | Self::ReadBindings
             | Self::ChangeBindings
+            | Self::ChangeVolumes
+            | Self::DestroyVolume
             | Self::Scale
             | Self::Restart
             | Self::Run => Some(Scope::Write),
@@ -215,6 +225,9 @@ mod tests {
         ChangeBuildpacks: dev write admin
         ReadBindings: dev write admin
         ChangeBindings: dev write admin
+        ReadVolumes: dev read write admin
+        ChangeVolumes: dev write admin
+        DestroyVolume: dev write admin
         UseServerFolders: dev admin
         ReadProcesses: dev read write admin
         Scale: dev write admin

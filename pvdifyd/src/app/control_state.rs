@@ -14,12 +14,13 @@ use crate::{
         self, Reader, Secrets, Tx, apps, bindings, config_vars, domains, formation, installation, one_offs,
         process_orders,
         releases::{self, Code, Fixed, Release},
+        volumes,
     },
 };
 use async_trait::async_trait;
 use pvdify_types::{
     AppId, AppName, Binding, Generation, InstallationId, OneOffKind, OneOffName, ReleaseCause, ReleaseStatus,
-    ReleaseVersion, RouteTable, formation::quantities,
+    ReleaseVersion, RouteTable, VolumeMount, formation::quantities,
 };
 use std::{
     sync::Arc,
@@ -29,6 +30,9 @@ use std::{
 /// What `web` listens on when neither app nor image say.
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_TIMEOUT: u32 = 60;
+/// What a release's instances may have to wait for those before them, which have a volume to themselves: open requests,
+/// then SIGTERM's grace, each 30 s, and what removing a container takes.
+const HANDOVER: Duration = Duration::from_secs(90);
 
 #[async_trait]
 impl ControlState for App {
@@ -156,11 +160,16 @@ impl App {
     }
 }
 
-/// Starts every release whose turn it is.
+/// Starts every release whose turn it is; that of an app with whose volume something is being done waits.
 fn promote(tx: &Tx<'_>, limits: &Limits) -> Result<Vec<(AppId, ReleaseVersion)>> {
     let due = releases::due(tx)?;
     let now = store::now();
-    for (id, version) in &due {
+    let mut promoted = Vec::new();
+    for (id, version) in due {
+        if !volumes::held(tx, &id)?.is_empty() {
+            continue;
+        }
+        let (id, version) = (&id, &version);
         let Some(app) = apps::by_id(tx, id)? else { continue };
         let Some(release) = releases::find(tx, id, *version)? else {
             continue;
@@ -169,11 +178,18 @@ fn promote(tx: &Tx<'_>, limits: &Limits) -> Result<Vec<(AppId, ReleaseVersion)>>
             continue;
         };
         releases::set_code(tx, id, *version, &code)?;
-        releases::set_fixed(tx, id, *version, &fix(&app, &code, limits.start_time, now))?;
+        let mounts = volumes::mounts::of_app(tx, id)?;
+        releases::set_fixed(
+            tx,
+            id,
+            *version,
+            &fix(&app, &code, mounts, limits.start_time, now),
+        )?;
         releases::change(tx, id, *version, ReleaseStatus::Deploying, now)?;
         super::one_offs::begin_release(tx, id, &release, &code, limits.command_time, now)?;
+        promoted.push((id.clone(), *version));
     }
-    Ok(due)
+    Ok(promoted)
 }
 
 /// What a release runs once its turn has come.
@@ -188,8 +204,15 @@ fn code_of(reader: &Reader, app: &AppId, release: &Release) -> Result<Option<Cod
     Ok(serving.or_else(|| release.code.clone()))
 }
 
-/// How a release runs: what the person set, else what the image says, else the defaults.
-pub(super) fn fix(app: &apps::App, code: &Code, start_time: Duration, now: i64) -> Fixed {
+/// How a release runs: what the person set, else what the image says, else the defaults. Volumes are as they are mounted
+/// now, of a rollback too: they hold data, which no release brings back.
+pub(super) fn fix(
+    app: &apps::App,
+    code: &Code,
+    mounts: Vec<VolumeMount>,
+    start_time: Duration,
+    now: i64,
+) -> Fixed {
     let (readiness, timeout) = match &app.healthcheck {
         Some(set) => (set.path.clone(), set.timeout_seconds),
         None => (
@@ -197,13 +220,17 @@ pub(super) fn fix(app: &apps::App, code: &Code, start_time: Duration, now: i64) 
             code.healthcheck_timeout.unwrap_or(DEFAULT_TIMEOUT),
         ),
     };
-    let time = Duration::from_secs(timeout.into()) + start_time;
+    let mut time = Duration::from_secs(timeout.into()) + start_time;
+    if mounts.iter().any(VolumeMount::is_exclusive) {
+        time += HANDOVER;
+    }
     Fixed {
         port: app.bind_port.or(code.exposed_port).unwrap_or(DEFAULT_PORT),
         readiness,
         resources: app.resources.clone(),
         start_timeout: timeout,
         deadline: now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        mounts,
     }
 }
 
@@ -261,12 +288,22 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
     };
     let current = spec_of(releases::current(reader, &row.id)?)?;
     let candidate = spec_of(releases::with_status(reader, &row.id, ReleaseStatus::Deploying)?)?;
+    let held = volumes::held(reader, &row.id)?;
+    let may_run = |spec: &ReleaseSpec| {
+        let mut formation = formation_of(spec);
+        formation.retain(|process, _| {
+            let mut mounts = spec.mounts.iter().filter(|mount| mount.is_for(process));
+            !mounts.any(|mount| held.contains(&mount.id))
+        });
+        formation
+    };
     Ok(DesiredApp {
         deleting: row.deleting,
         formation: current
             .as_ref()
-            .map(|(spec, _)| formation_of(spec))
+            .map(|(spec, _)| may_run(spec))
             .unwrap_or_default(),
+        held: !held.is_empty(),
         current: current.map(|(spec, _)| spec),
         candidate: candidate.map(|(spec, deadline)| {
             let command = command_of(spec.version);
@@ -313,6 +350,7 @@ fn spec(
         readiness: fixed.readiness.map_or(Readiness::Tcp, Readiness::Http),
         resources: fixed.resources,
         commit: code.commit,
+        mounts: fixed.mounts,
     };
     Ok(Some((spec, fixed.deadline)))
 }

@@ -1,8 +1,8 @@
 //! Every way a use case can refuse or fail: one variant for each message, each with a stable code and, where
 //! there is something to do, a hint. HTTP gives the status by [`Kind`]; nothing here knows of HTTP.
 
-use super::authorise::Scope;
-use crate::store;
+use super::{VolumeError, authorise::Scope};
+use crate::{store, volumes::CopyError};
 use pvdify_types::{AppName, ConfigVersion, Hostname, ReleaseStatus, ReleaseVersion};
 use thiserror::Error;
 
@@ -120,6 +120,9 @@ pub enum Error {
         known: String,
     },
 
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+
     #[error("this needs a token of scope {needs}, the one given has {has}")]
     Scope { needs: Scope, has: Scope },
     #[error("this is not for {0}")]
@@ -148,6 +151,11 @@ pub enum Error {
         doing: &'static str,
         source: std::io::Error,
     },
+    #[error("can't copy {}: {source}", path.display())]
+    Copy {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
 }
 
 impl From<store::Error> for Error {
@@ -167,10 +175,21 @@ impl Error {
     }
 
     pub(super) fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| match source.raw_os_error() {
-            // ENOSPC, EDQUOT
-            Some(28 | 122) => Self::DatabaseDiskFull,
-            _ => Self::Io { doing, source },
+        move |source| {
+            if is_disk_full(&source) {
+                Self::DatabaseDiskFull
+            } else {
+                Self::Io { doing, source }
+            }
+        }
+    }
+
+    pub(super) fn copy(error: CopyError) -> Self {
+        let CopyError { path, source } = error;
+        if is_disk_full(&source) {
+            Self::DatabaseDiskFull
+        } else {
+            Self::Copy { path, source }
         }
     }
 
@@ -211,7 +230,10 @@ impl Error {
             Self::Scope { .. } | Self::NotForYou(_) => Kind::Forbidden,
             Self::SourceTooLarge { .. } => Kind::TooLarge,
             Self::DiskFull { .. } | Self::DatabaseDiskFull => Kind::DiskFull,
-            Self::KeyFile(_) | Self::Unopened(_) | Self::Store(_) | Self::Io { .. } => Kind::Internal,
+            Self::Volume(error) => error.kind(),
+            Self::KeyFile(_) | Self::Unopened(_) | Self::Store(_) | Self::Io { .. } | Self::Copy { .. } => {
+                Kind::Internal
+            }
         }
     }
 
@@ -227,6 +249,7 @@ impl Error {
             Self::DomainQuota(_) => "quota",
             Self::BuildQueueFull(..) | Self::TooManyOneOffs(..) => "busy",
             Self::ConfigChanged { .. } => "config_changed",
+            Self::Volume(error) if error.code().is_some() => error.code().unwrap_or_default(),
             _ => match self.kind() {
                 Kind::NotFound => "not_found",
                 Kind::Conflict => "conflict",
@@ -279,8 +302,14 @@ impl Error {
             }
             Self::SourceTooLarge { .. } => "leave build results and data out of git".into(),
             Self::DiskFull { .. } | Self::DatabaseDiskFull => "free some space and try again".into(),
-            Self::Store(_) | Self::Io { .. } => "the server's log has the cause".into(),
+            Self::Volume(error) => error.hint(),
+            Self::Store(_) | Self::Io { .. } | Self::Copy { .. } => "the server's log has the cause".into(),
             _ => String::new(),
         }
     }
+}
+
+/// ENOSPC, EDQUOT
+fn is_disk_full(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(28 | 122))
 }

@@ -30,17 +30,20 @@ mod setup;
 mod stack;
 pub mod tokens;
 mod turns;
+mod volumes;
 
 pub use authorise::{Action, Principal, Scope};
 pub use config::{ConfigChanged, Expected, Versioned};
 pub use error::{Error, Kind, Result};
 pub use logs::LogTail;
 pub use push::Source;
+pub use volumes::{VolumeChanged, VolumeError};
 
 use crate::{
     logs::LogStore,
     reconcile::handle::Handle,
     store::{Secrets, Store},
+    volumes::Volumes,
 };
 use ports::Images;
 use progress::Hub;
@@ -67,6 +70,8 @@ pub struct AppDeps {
     pub handle: Handle,
     /// Log lines.
     pub logs: LogStore,
+    /// The folders of volumes.
+    pub volumes: Volumes,
     /// The rest.
     pub settings: Settings,
 }
@@ -151,6 +156,7 @@ struct Inner {
     images: Arc<dyn Images>,
     handle: Handle,
     logs: LogStore,
+    volumes: Volumes,
     settings: Settings,
     progress: Hub,
     builds: turns::Turns,
@@ -181,6 +187,7 @@ impl App {
                 images: deps.images,
                 handle: deps.handle,
                 logs: deps.logs,
+                volumes: deps.volumes,
                 settings: deps.settings,
                 progress: Hub::default(),
                 rebases: stack::Rebases::default(),

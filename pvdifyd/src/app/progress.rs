@@ -74,6 +74,29 @@ impl<T: Clone> Feed<T> {
     }
 }
 
+/// All items so far, then new ones, to the one that is the last.
+pub(super) fn followed<T: Clone + Send + 'static>(
+    feed: Arc<Feed<T>>,
+    is_last: fn(&T) -> bool,
+) -> impl Stream<Item = T> + Send + use<T> {
+    let changes = feed.changes();
+    let state = (feed, changes, 0_usize, false);
+    stream::unfold(state, move |(feed, mut changes, next, ended)| async move {
+        if ended {
+            return None;
+        }
+        loop {
+            changes.mark_unchanged();
+            if let Some(item) = feed.since(next).into_iter().next() {
+                let ended = is_last(&item);
+                return Some((item, (feed, changes, next + 1, ended)));
+            }
+            // The feed is held here, so its sender lives.
+            changes.changed().await.ok()?;
+        }
+    })
+}
+
 /// The feeds of releases.
 #[derive(Default)]
 pub(super) struct Hub {

@@ -5,6 +5,7 @@ use super::{
     authorise::{known_app, living_app},
     error::{Error, Result},
     releases::fail,
+    volumes::check_count,
 };
 use crate::{
     engine::InstanceKind,
@@ -12,7 +13,7 @@ use crate::{
     store::{
         self, Reader, Tx, apps, formation,
         one_offs::{self, OneOff},
-        process_orders, releases,
+        process_orders, releases, volumes,
     },
 };
 use pvdify_api::ps::{self as wire, Instance, Process};
@@ -72,10 +73,12 @@ impl Acting {
             .write(move |tx| {
                 let app = living_app(tx, &name)?;
                 let types = types(tx, &app)?.ok_or_else(|| Error::NothingDeployed(app.name.clone()))?;
+                let mounts = volumes::mounts::of_app(tx, &app.id)?;
                 for (process, quantity) in &wanted {
                     if !types.contains_key(process) || process.is_release_phase() {
                         return Err(unknown_type(&app, process.as_str(), &types));
                     }
+                    check_count(&mounts, process, *quantity)?;
                     formation::set(tx, &app.id, process, *quantity)?;
                 }
                 apps::touch(tx, &app.id, store::now())?;

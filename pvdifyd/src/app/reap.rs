@@ -8,7 +8,7 @@ use super::{
     error::{Error, Result},
     releases::fail,
 };
-use crate::store::{self, apps, builds, releases};
+use crate::store::{self, apps, builds, releases, volumes};
 use pvdify_types::ReleaseStatus;
 
 const INTERRUPTED: &str = "interrupted: Pvdify was stopped meanwhile; try again";
@@ -32,7 +32,8 @@ impl App {
                 }
                 for (id, release) in releases::all_with_status(tx, ReleaseStatus::Deploying)? {
                     if let (Some(app), Some(code)) = (apps::by_id(tx, &id)?, &release.code) {
-                        let fixed = super::control_state::fix(&app, code, start_time, now);
+                        let mounts = volumes::mounts::of_app(tx, &id)?;
+                        let fixed = super::control_state::fix(&app, code, mounts, start_time, now);
                         let kept = release.fixed.map(|kept| releases::Fixed {
                             deadline: fixed.deadline,
                             ..kept
@@ -49,6 +50,7 @@ impl App {
                 "builds and imports of the process before this one were ended as interrupted"
             );
         }
+        self.reap_volumes().await?;
         self.inner.handle.wake();
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::{
     config::{check_total, describe, names},
     error::{Error, Result},
+    volumes::most,
 };
 use crate::store::{
     self, Reader, Secrets, Tx, apps, config_vars, config_versions::Origin, formation, releases,
@@ -53,7 +54,8 @@ pub(super) fn begin(
     let mut quantities = Vec::new();
     for (process, quantity) in &setup.formation {
         if !scaled.contains_key(process) {
-            formation::set(tx, &app.id, process, *quantity)?;
+            let quantity = (*quantity).min(most(tx, &app.id, process)?);
+            formation::set(tx, &app.id, process, quantity)?;
             quantities.push(format!("{process}={quantity}"));
         }
     }

@@ -12,14 +12,14 @@ use super::{
     authorise::Principal,
     error::{Error, Result},
     ports::ImageError,
-    progress::Feed,
+    progress::{Feed, followed},
     releases::create,
 };
 use crate::store::{
     self, apps,
     releases::{self, Code, New, Release},
 };
-use futures_util::{Stream, StreamExt, future::join_all, stream};
+use futures_util::{Stream, StreamExt, future::join_all};
 use pvdify_api::{
     releases::ReleaseEvent,
     stack::{StackEvent, StackOutcome},
@@ -71,7 +71,9 @@ impl Acting {
             });
             to.push_last(last);
         });
-        Ok(events(feed))
+        Ok(followed(feed, |event| {
+            matches!(event, StackEvent::Done { .. } | StackEvent::Failed { .. })
+        }))
     }
 }
 
@@ -251,24 +253,4 @@ impl App {
         let reason = "the release's end is not known".to_owned();
         StackOutcome::Failed { reason }
     }
-}
-
-/// All events so far, then new ones, to the last.
-fn events(feed: Arc<Feed<StackEvent>>) -> impl Stream<Item = StackEvent> + Send + use<> {
-    let changes = feed.changes();
-    let state = (feed, changes, 0_usize, false);
-    stream::unfold(state, |(feed, mut changes, next, ended)| async move {
-        if ended {
-            return None;
-        }
-        loop {
-            changes.mark_unchanged();
-            if let Some(event) = feed.since(next).into_iter().next() {
-                let ended = matches!(event, StackEvent::Done { .. } | StackEvent::Failed { .. });
-                return Some((event, (feed, changes, next + 1, ended)));
-            }
-            // The feed is held here, so its sender lives.
-            changes.changed().await.ok()?;
-        }
-    })
 }

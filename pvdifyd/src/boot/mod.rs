@@ -24,6 +24,7 @@ use crate::{
     logs::LogStore,
     reconcile::{ReconcileOptions, Reconciler, handle::Handle},
     store::{self, Secrets, Store},
+    volumes::Volumes,
 };
 use addresses::Addresses;
 pub(crate) use beside::{lock_control, running_server};
@@ -221,12 +222,18 @@ async fn start_control(
     images.sweep_interrupted().await;
     let builder = images.builder();
     let (installation, podman_socket) = (store.installation().clone(), podman.socket().to_owned());
+    let volumes = Volumes::open(&config.state_dir.join("volumes")).map_err(|error| {
+        format!(
+            "can't open the volumes below {}: {error}",
+            config.state_dir.display()
+        )
+    })?;
     let options = PodmanOptions {
         limits: host.limits,
         init: host.init,
         registry: Some(own_access.clone()),
     };
-    let engine = PodmanEngine::new(store.installation().clone(), podman, options);
+    let engine = PodmanEngine::new(store.installation().clone(), podman, options, volumes.clone());
 
     let logs = LogStore::open(&config.state_dir.join("logs"))?;
     let (handle, ends) = Handle::new();
@@ -236,6 +243,7 @@ async fn start_control(
         images: Arc::new(images),
         handle,
         logs: logs.clone(),
+        volumes,
         settings: settings(config, ports),
     });
     app.reap().await?;

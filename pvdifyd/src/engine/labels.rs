@@ -14,6 +14,8 @@ const ORDINAL: &str = "pvdify.ordinal";
 const RELEASE: &str = "pvdify.release";
 const RESTART_GENERATION: &str = "pvdify.restart-generation";
 const SPEC_HASH: &str = "pvdify.spec-hash";
+/// There where it is so, and only there.
+const EXCLUSIVE: &str = "pvdify.exclusive";
 const KIND: &str = "pvdify.kind";
 
 /// What sort of instance a container is. The reconciler owns these; builds have another label.
@@ -57,8 +59,10 @@ pub struct InstanceKey {
     pub release: ReleaseVersion,
     /// The app's restart generation when it was started.
     pub restart_generation: u64,
-    /// A hash of all else that makes the container: image, command, config, port, resources.
+    /// A hash of all else that makes the container: image, command, config, port, resources, volumes.
     pub spec_hash: String,
+    /// Whether it has a volume to itself.
+    pub exclusive: bool,
 }
 
 impl InstanceKey {
@@ -82,7 +86,7 @@ impl InstanceKey {
     /// The labels that say all of this.
     #[must_use]
     pub fn to_labels(&self, installation: &InstallationId) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
+        let mut labels = BTreeMap::from([
             (INSTALLATION, installation.to_string()),
             (KIND, self.kind.as_str().to_owned()),
             (APP, self.app.to_string()),
@@ -92,7 +96,11 @@ impl InstanceKey {
             (RELEASE, self.release.0.to_string()),
             (RESTART_GENERATION, self.restart_generation.to_string()),
             (SPEC_HASH, self.spec_hash.clone()),
-        ])
+        ]);
+        if self.exclusive {
+            labels.insert(EXCLUSIVE, true.to_string());
+        }
+        labels
     }
 
     /// Reads them back; `None` for a container that is no instance of an app.
@@ -108,6 +116,7 @@ impl InstanceKey {
             release: ReleaseVersion(get(RELEASE)?.parse().ok()?),
             restart_generation: get(RESTART_GENERATION)?.parse().ok()?,
             spec_hash: get(SPEC_HASH)?.to_owned(),
+            exclusive: get(EXCLUSIVE).is_some(),
         })
     }
 }
@@ -127,6 +136,7 @@ mod tests {
             release: ReleaseVersion(7),
             restart_generation: 3,
             spec_hash: "abc".into(),
+            exclusive: true,
         };
         let labels: BTreeMap<String, String> = key
             .to_labels(&"i1".parse().unwrap())
@@ -134,7 +144,10 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         assert_eq!(InstanceKey::from_labels(&labels), Some(key));
-        for missing in labels.keys().filter(|name| *name != INSTALLATION) {
+        for missing in labels
+            .keys()
+            .filter(|name| ![INSTALLATION, EXCLUSIVE].contains(&name.as_str()))
+        {
             let mut part = labels.clone();
             part.remove(missing);
             assert_eq!(InstanceKey::from_labels(&part), None, "{missing}");

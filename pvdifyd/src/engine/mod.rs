@@ -49,6 +49,9 @@ pub trait InstanceEngine: Send + Sync {
     async fn remove_network(&self, name: &str) -> Result<()>;
     /// Makes the pinned image's content present, and gives the engine's own id of it.
     async fn ensure_image(&self, image: &ImageRef) -> Result<String>;
+    /// Whether all that a start needs is there, and makes present what can be: so that what has to stop first does not
+    /// stop for nothing.
+    async fn prepare(&self, spec: &InstanceSpec) -> Result<()>;
     /// Creates and starts a container; a leftover of the same name that does not run is replaced, one that
     /// runs is taken as it is (its name holds the hash of all that makes it).
     async fn start(&self, spec: &InstanceSpec) -> Result<InstanceId>;

@@ -1,7 +1,9 @@
 //! Plain values that go in and out of an engine.
 
 use super::labels::InstanceKey;
-use pvdify_types::{AppId, AppName, Binding, ConfigVars, ImageRef, InstallationId, InstanceId, Resources};
+use pvdify_types::{
+    AppId, AppName, Binding, ConfigVars, ImageRef, InstallationId, InstanceId, Resources, VolumeMount,
+};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::SystemTime};
 
@@ -24,6 +26,8 @@ pub struct InstanceSpec {
     pub resources: Resources,
     /// What the app is bound to. Its entries never show in `Debug`.
     pub bindings: Vec<Binding>,
+    /// The app's volumes that it has.
+    pub mounts: Vec<VolumeMount>,
 }
 
 /// How a container's first process starts.

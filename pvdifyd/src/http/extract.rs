@@ -25,6 +25,8 @@ pub(super) struct AppPath {
     pub(super) name: AppName,
     /// The path's second parameter, as typed; empty where there is none.
     pub(super) second: String,
+    /// The third.
+    pub(super) third: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for AppPath {
@@ -38,6 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AppPath {
         Ok(Self {
             name: typed.parse().map_err(unknown)?,
             second: values.next().unwrap_or_default(),
+            third: values.next().unwrap_or_default(),
         })
     }
 }

@@ -25,6 +25,7 @@ mod releases;
 mod router;
 mod sse;
 mod stack;
+mod volumes;
 
 pub use control::{bind_control, control_router, serve_control};
 pub use router::api_router;

@@ -3,7 +3,7 @@
 
 use super::{
     HttpSettings, Web, admin_ui, apps, auth, bindings, buildpacks, config, domains, health, keys, layers,
-    logs, one_offs, ps, releases, stack,
+    logs, one_offs, ps, releases, stack, volumes,
 };
 use crate::app::App;
 use axum::{
@@ -76,6 +76,30 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
             put(bindings::set)
                 .layer(bindings::body_limit())
                 .delete(bindings::remove),
+        )
+        .route(
+            "/api/v1/apps/{name}/volumes",
+            get(volumes::list).post(volumes::create),
+        )
+        .route(
+            "/api/v1/apps/{name}/volumes/{volume}",
+            get(volumes::show).delete(volumes::destroy),
+        )
+        .route(
+            "/api/v1/apps/{name}/volumes/{volume}/mounts",
+            put(volumes::mount).delete(volumes::unmount),
+        )
+        .route(
+            "/api/v1/apps/{name}/volumes/{volume}/snapshots",
+            get(volumes::snapshots).post(volumes::snapshot),
+        )
+        .route(
+            "/api/v1/apps/{name}/volumes/{volume}/snapshots/{snapshot}",
+            delete(volumes::destroy_snapshot),
+        )
+        .route(
+            "/api/v1/apps/{name}/volumes/{volume}/restore",
+            post(volumes::restore),
         )
         .route("/api/v1/apps/{name}/ps", get(ps::list))
         .route("/api/v1/apps/{name}/ps/scale", post(ps::scale))

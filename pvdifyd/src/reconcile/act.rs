@@ -31,6 +31,7 @@ const COMPLETE: &str = "State changed from up to complete";
 #[derive(Debug)]
 pub(super) enum Outcome {
     Started(InstanceKey),
+    Prepared(InstanceKey),
     NotStarted(InstanceKey, EngineError),
     Ended(InstanceId),
 }
@@ -112,15 +113,42 @@ impl Actor {
     /// Takes a slow move off the list.
     pub(super) fn ended(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Started(key) | Outcome::NotStarted(key, _) => self.busy.starting.remove(key),
-            Outcome::Ended(instance) => self.busy.ending.remove(instance),
-        };
+            Outcome::Started(key) => {
+                self.busy.starting.remove(key);
+            }
+            Outcome::NotStarted(key, _) => {
+                self.busy.starting.remove(key);
+                self.busy.preparing.remove(key);
+            }
+            Outcome::Prepared(key) => {
+                self.busy.preparing.remove(key);
+                self.busy.prepared.insert(key.clone());
+            }
+            Outcome::Ended(instance) => {
+                self.busy.ending.remove(instance);
+            }
+        }
+    }
+
+    /// What was prepared for a start that nobody wants any more need not be there when it is wanted again.
+    pub(super) fn forget_prepared(&mut self, wanted: &[InstanceKey]) {
+        self.busy.prepared.retain(|key| wanted.contains(key));
     }
 
     pub(super) async fn run(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Start(spec) => self.start(*spec).await,
+            Step::Prepare(spec) => self.prepare(*spec),
             Step::Stop(instance, key) => self.stop(instance, key),
+            Step::GiveWay(instance, key, to) => {
+                let text = format!(
+                    "Stopping {} of {}: it has a volume that {to} is to have. The app is without it until that is up",
+                    key.dyno(),
+                    key.release
+                );
+                self.state.progress(&key.app, to, text).await;
+                self.stop(instance, key);
+            }
             Step::Remove(instance, key, why) => self.remove(instance, &key, why),
             Step::Activate(app, version) => self.state.activate(&app, version).await?,
             Step::Fail(app, version, failure) => self.fail(&app, version, failure).await?,
@@ -141,6 +169,24 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    fn prepare(&mut self, spec: InstanceSpec) {
+        if !self.busy.preparing.insert(spec.key.clone()) {
+            return;
+        }
+        let (engine, outcomes) = (Arc::clone(&self.engine), self.outcomes.clone());
+        tokio::spawn(async move {
+            let outcome = match engine.prepare(&spec).await {
+                Ok(()) => Outcome::Prepared(spec.key),
+                Err(error) => {
+                    tracing::warn!(app = %spec.key.app_name, dyno = %spec.key.dyno(), %error, "can't be started");
+                    Outcome::NotStarted(spec.key, error)
+                }
+            };
+            // Without a receiver the loop has ended, and nobody needs to know.
+            outcomes.send(outcome).ok();
+        });
     }
 
     async fn start(&mut self, spec: InstanceSpec) {

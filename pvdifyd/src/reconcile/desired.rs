@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use pvdify_types::{
     AppId, AppName, Binding, ConfigVars, Formation, Generation, ImageRef, InstallationId, OneOffName,
-    OneOffStatus, ProcessType, ReleaseVersion, Resources, RouteTable, Selection,
+    OneOffStatus, ProcessType, ReleaseVersion, Resources, RouteTable, Selection, VolumeMount,
 };
 use std::{
     collections::BTreeMap,
@@ -31,6 +31,8 @@ pub struct DesiredApp {
     pub candidate: Option<Candidate>,
     /// What people asked of its instances.
     pub orders: Vec<Order>,
+    /// Something is being done with one of its volumes: `formation` leaves out what has it, and it has no candidate.
+    pub held: bool,
     /// Every host that should reach it, `NAME.DOMAIN` first.
     pub hosts: Vec<String>,
     /// Processes that should run once to their end, and have not ended.
@@ -142,6 +144,8 @@ pub struct ReleaseSpec {
     pub resources: Resources,
     /// The pushed commit.
     pub commit: Option<String>,
+    /// The app's volumes, as they were mounted when it began to deploy.
+    pub mounts: Vec<VolumeMount>,
 }
 
 /// How a `web` instance is found ready. Other types are ready once they ran for a moment without exit.

@@ -7,6 +7,7 @@ use crate::engine::InstanceKind;
 use pvdify_api::control::RouterReport;
 use pvdify_types::{AppId, InstanceId, ProcessType, ReleaseVersion, RouteTable};
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -17,6 +18,8 @@ use tokio::sync::{Notify, watch};
 pub struct Observation {
     /// Every instance of this installation.
     pub instances: Vec<ObservedInstance>,
+    /// Apps whose volume something is to be done with, and of which nothing that has it runs or starts.
+    pub at_rest: BTreeSet<AppId>,
 }
 
 /// One instance, as engine and probe see it.
@@ -135,6 +138,12 @@ impl Handle {
         Arc::clone(&self.observation.borrow())
     }
 
+    /// Follows what runs.
+    #[must_use]
+    pub fn observed(&self) -> watch::Receiver<Arc<Observation>> {
+        self.observation.clone()
+    }
+
     /// Follows the route table; its present value is there at once.
     #[must_use]
     pub fn routes(&self) -> watch::Receiver<Arc<RouteTable>> {
@@ -229,6 +238,7 @@ mod tests {
         for (instances, routed, shown) in cases {
             let observed = Observation {
                 instances: instances.to_vec(),
+                ..Observation::default()
             };
             assert_eq!(
                 shows_release(&table(1, routed), &observed, &app, ReleaseVersion(2)),
@@ -253,7 +263,11 @@ mod tests {
                 .await;
         });
         let instances = vec![web("new", 2, InstanceState::Up)];
-        ends.observation.send_replace(Arc::new(Observation { instances }));
+        let observation = Observation {
+            instances,
+            ..Observation::default()
+        };
+        ends.observation.send_replace(Arc::new(observation));
         ends.routes.send_replace(Arc::new(table(7, &["new"])));
         tokio::task::yield_now().await;
         assert!(!served.is_finished());

@@ -26,6 +26,7 @@ mod plan;
 mod probe;
 mod publish;
 mod relay;
+mod rest;
 mod routes;
 mod spec;
 #[cfg(test)]

@@ -6,9 +6,9 @@ use super::{
     probe::Prober,
 };
 use crate::engine::{EngineInstance, EngineNetwork, EngineState, InstanceEngine, InstanceKind};
-use pvdify_types::InstanceId;
+use pvdify_types::{AppId, InstanceId};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -68,6 +68,7 @@ impl Observed {
     pub(super) fn to_public<'a>(
         &self,
         waiting: impl Iterator<Item = (&'a crate::engine::InstanceKey, &'a InstanceId)>,
+        at_rest: BTreeSet<AppId>,
     ) -> Observation {
         let mut instances: Vec<ObservedInstance> = self
             .all()
@@ -99,7 +100,7 @@ impl Observed {
                 started_at: None,
             });
         }
-        Observation { instances }
+        Observation { instances, at_rest }
     }
 }
 

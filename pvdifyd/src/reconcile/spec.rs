@@ -2,14 +2,15 @@
 
 use super::desired::{DesiredApp, OneOff, ReleaseSpec};
 use crate::engine::{InstanceKey, InstanceKind, InstanceSpec, Launch};
-use pvdify_types::{Formation, OneOffKind, ProcessType};
+use pvdify_types::{Formation, OneOffKind, ProcessType, VolumeMount, volume::is_exclusive};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Enters every hash: changing how a container is made from a release raises it, and all instances are replaced.
 const SPEC_VERSION: &str = "2";
 
-/// Every instance that a release should have running, in order of type and ordinal.
+/// Every instance that a release should have running, in order of type and ordinal. Of a type that has a volume to itself
+/// that is one, whatever the formation says.
 pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Formation) -> Vec<InstanceKey> {
     let mut keys = Vec::new();
     for (process, command) in &release.processes {
@@ -17,7 +18,9 @@ pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Format
         if count == 0 {
             continue;
         }
-        let spec_hash = hash(release, command);
+        let spec_hash = hash(release, process, command);
+        let exclusive = is_exclusive(&release.mounts, process);
+        let count = if exclusive { 1 } else { count };
         keys.extend((1..=count).map(|ordinal| InstanceKey {
             kind: InstanceKind::Process,
             app: app.id.clone(),
@@ -27,6 +30,7 @@ pub(super) fn wanted(app: &DesiredApp, release: &ReleaseSpec, formation: &Format
             release: release.version,
             restart_generation: app.restart_generation(process, ordinal),
             spec_hash: spec_hash.clone(),
+            exclusive,
         }));
     }
     keys
@@ -44,6 +48,7 @@ pub(super) fn one_off_key(app: &DesiredApp, one_off: &OneOff) -> InstanceKey {
         // It is not replaced by a restart of the app, nor by a change of how containers are made.
         restart_generation: 0,
         spec_hash: String::new(),
+        exclusive: false,
     }
 }
 
@@ -56,7 +61,10 @@ pub(super) fn one_off(one_off: &OneOff, key: &InstanceKey) -> InstanceSpec {
             Launch::of_command(&one_off.command, launcher)
         }
     };
-    make(&one_off.spec, key, launch)
+    let mut spec = make(&one_off.spec, key, launch);
+    // It runs beside the app's processes: what one of these has to itself it does not get.
+    spec.mounts.retain(|mount| !mount.is_exclusive());
+    spec
 }
 
 /// All that makes the container of a key of [`wanted`].
@@ -90,7 +98,12 @@ fn make(release: &ReleaseSpec, key: &InstanceKey, launch: Launch) -> InstanceSpe
         publish: key.process.is_web().then_some(release.port),
         resources: release.resources.clone(),
         bindings: Vec::new(),
+        mounts: mounts(release, &key.process).cloned().collect(),
     }
+}
+
+fn mounts<'a>(release: &'a ReleaseSpec, process: &'a ProcessType) -> impl Iterator<Item = &'a VolumeMount> {
+    release.mounts.iter().filter(|mount| mount.is_for(process))
 }
 
 fn command<'a>(release: &'a ReleaseSpec, process: &ProcessType) -> &'a str {
@@ -99,7 +112,7 @@ fn command<'a>(release: &'a ReleaseSpec, process: &ProcessType) -> &'a str {
 
 /// Of all that can change while the release's number stays. The repository is left out: it is where the
 /// content is found, not what it is.
-fn hash(release: &ReleaseSpec, command: &str) -> String {
+fn hash(release: &ReleaseSpec, process: &ProcessType, command: &str) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
@@ -115,6 +128,12 @@ fn hash(release: &ReleaseSpec, command: &str) -> String {
     for (key, value) in &release.config {
         part(key.as_str().as_bytes());
         part(value.reveal().as_bytes());
+    }
+    // Nothing where there is none, so that containers of before there were volumes stay.
+    for mount in mounts(release, process) {
+        part(mount.id.as_str().as_bytes());
+        part(mount.path.as_str().as_bytes());
+        part(&[u8::from(mount.read_only), u8::from(mount.shared)]);
     }
     hex::encode(hash.finalize())[..16].to_owned()
 }

@@ -34,6 +34,7 @@ pub(super) fn app(scaled: &str) -> DesiredApp {
         current: None,
         candidate: None,
         orders: Vec::new(),
+        held: false,
         hosts: vec!["demo.localhost".into()],
         one_offs: Vec::new(),
     }
@@ -56,6 +57,7 @@ pub(super) fn release(version: u64, _app: &DesiredApp) -> ReleaseSpec {
         start_timeout: Duration::from_secs(60),
         resources: Resources::default(),
         commit: None,
+        mounts: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     observe::Observed,
     pace,
     plan::{self, Input, Plan, Step, Why},
-    routes, spec,
+    rest, routes, spec,
 };
 use pvdify_types::InstanceId;
 use std::{
@@ -46,9 +46,10 @@ impl Reconciler {
                 self.departures.show(table, &observed.running_web(), now);
             })
             .await?;
+        let at_rest = rest::at_rest(&desired, &observed, self.actor.busy());
         self.ends
             .observation
-            .send_replace(Arc::new(observed.to_public(self.crashes.waiting(now))));
+            .send_replace(Arc::new(observed.to_public(self.crashes.waiting(now), at_rest)));
         let mut decided = false;
         for step in plan.steps {
             tracing::debug!(%step, "reconcile");
@@ -114,6 +115,7 @@ impl Reconciler {
                     .chain(one_offs.map(|one_off| spec::one_off_key(app, one_off)))
             })
             .collect();
+        self.actor.forget_prepared(&wanted);
         self.crashes.observe(&observed.instances, &wanted, now);
         self.orphans.observe(desired, observed, now);
         let present: BTreeSet<InstanceId> = observed

@@ -28,6 +28,7 @@ pub mod reseal;
 pub mod secrets;
 pub mod ssh_keys;
 pub mod tokens;
+pub mod volumes;
 
 pub use error::{Error, OpenError, Result};
 pub use rusqlite::{Connection as Reader, Transaction as Tx};

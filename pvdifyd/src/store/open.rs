@@ -18,6 +18,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0005_bindings.sql")),
     M::up(include_str!("../../migrations/0006_one_offs.sql")),
     M::up(include_str!("../../migrations/0007_config.sql")),
+    M::up(include_str!("../../migrations/0008_volumes.sql")),
     M::up(include_str!("../../migrations/0009_process_orders.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

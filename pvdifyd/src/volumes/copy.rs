@@ -19,7 +19,7 @@ use std::{
     io::{self, Read},
     os::{fd::AsFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// The kernel's limit of a list of attribute names, and of a value.
@@ -27,15 +27,37 @@ const ATTRIBUTE_BYTES: usize = 64 * 1024;
 /// What each file has on a host with SELinux, and gets anew by where it is.
 const LABEL: &[u8] = b"security.selinux";
 
-/// How many bytes were copied so far.
+/// After so much of a file a copy looks whether it is to go on.
+const PIECE: u64 = 16 << 20;
+
+/// A copy under way: how far it is, and whether it is to go on. A server that stops does not wait for one.
 #[derive(Debug, Default)]
-pub struct Copied(AtomicU64);
+pub struct Copied {
+    bytes: AtomicU64,
+    stopped: AtomicBool,
+}
 
 impl Copied {
-    /// So many.
+    /// So many bytes are copied.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// It ends soon, without a whole copy.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn go_on(&self) -> io::Result<()> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the server is stopping"));
+        }
+        Ok(())
     }
 }
 
@@ -145,6 +167,7 @@ impl Copier<'_> {
         name: &OsStr,
         path: &Path,
     ) -> io::Result<Option<Stat>> {
+        self.copied.go_on()?;
         let stat = folder.stat(name)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         let number = (stat.st_dev, stat.st_ino);
@@ -195,7 +218,7 @@ impl Copier<'_> {
             self.clones = ioctl_ficlone(&to, &from).is_ok();
         }
         if size > 0 && self.clones {
-            self.copied.0.fetch_add(size, Ordering::Relaxed);
+            self.copied.add(size);
         } else {
             self.content(&from, &to)?;
         }
@@ -218,13 +241,15 @@ impl Copier<'_> {
             let end = match fs::seek(from, SeekFrom::Hole(begin)) {
                 // It became shorter meanwhile.
                 Err(Errno::NXIO) => return Ok(()),
-                end => end?.min(size),
+                // A piece has at least a byte, whatever becomes of the file meanwhile.
+                end => end?.min(size).max(begin + 1),
             };
             fs::seek(from, SeekFrom::Start(begin))?;
             fs::seek(to, SeekFrom::Start(begin))?;
-            let copied = io::copy(&mut from.take(end.saturating_sub(begin)), &mut &*to)?;
-            self.copied.0.fetch_add(copied, Ordering::Relaxed);
-            at = end.max(begin + 1);
+            let end = end.min(begin + PIECE);
+            self.copied.add(io::copy(&mut from.take(end - begin), &mut &*to)?);
+            self.copied.go_on()?;
+            at = end;
         }
         Ok(())
     }

@@ -223,6 +223,21 @@ fn a_copy_that_is_broken_off_is_no_snapshot_and_goes() {
 }
 
 #[test]
+fn a_copy_ends_when_it_is_told_to() {
+    let world = world();
+    fs::write(world.data().join("file"), "one").unwrap();
+    let copied = Copied::default();
+    copied.stop();
+    let error = world
+        .volumes
+        .copy_data(&world.app, &world.volume, &copied)
+        .unwrap_err();
+    assert_eq!(error.to_string(), "file: the server is stopping");
+    world.volumes.settle(&world.app, &world.volume, None).unwrap();
+    assert_eq!(world.left_over(), [] as [String; 0]);
+}
+
+#[test]
 fn what_is_no_folder_of_its_own_is_not_mounted() {
     let world = world();
     let data = world.data();
@@ -274,7 +289,7 @@ fn only_a_volume_that_nobody_used_is_given_to_a_user() {
         world
             .volumes
             .claim(&world.app, &world.volume, (user, user))
-            .unwrap()
+            .unwrap();
     };
     claim(0);
     assert_eq!(owner(), (0, 0));

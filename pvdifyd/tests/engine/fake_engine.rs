@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use pvdify_types::{AppId, AppName, ImageRef, InstallationId, InstanceId};
 use pvdifyd::engine::{
-    EngineError, EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceEngine, InstanceKind,
-    InstanceSpec, Result, Stopped, container_name, network_name,
+    EngineError, EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceEngine, InstanceKey,
+    InstanceKind, InstanceSpec, Result, Stopped, container_name, network_name,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -94,6 +94,15 @@ impl FakeEngine {
             return there.instance.id.clone();
         }
         world.containers.retain(|_, container| container.name != name);
+        // Two that have a volume to themselves are never there at one time.
+        let alone = |other: &InstanceKey| {
+            !(other.exclusive && spec.key.exclusive) || other.release == spec.key.release
+        };
+        let mut there = world.containers.values();
+        self.faults.check(
+            there.all(|container| alone(&container.instance.key)),
+            "what has a volume to itself is gone before its successor starts",
+        );
         world.made += 1;
         if spec.key.kind == InstanceKind::OneOff {
             let name = format!("{} {}", spec.key.dyno(), spec.key.release);
@@ -190,6 +199,10 @@ impl InstanceEngine for FakeEngine {
 
     async fn ensure_image(&self, _: &ImageRef) -> Result<String> {
         Ok("image".to_owned())
+    }
+
+    async fn prepare(&self, _: &InstanceSpec) -> Result<()> {
+        self.pass("prepare").await
     }
 
     async fn start(&self, spec: &InstanceSpec) -> Result<InstanceId> {

@@ -64,6 +64,7 @@ impl FakeState {
             current: None,
             candidate: Some(candidate(release, scaled)),
             orders: Vec::new(),
+            held: false,
             hosts: vec!["demo.localhost".into()],
             one_offs: Vec::new(),
         };
@@ -134,6 +135,7 @@ pub(crate) fn release(version: u64, image: &ImageRef, processes: &[(&str, &str)]
             cpu_millis: None,
         },
         commit: None,
+        mounts: Vec::new(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! One life of an app, from its first release to its deletion, with each call failing once, each call made
 //! twice, and the reconciler killed before and after each change: always the same end, and on the way the
-//! app answers without a gap.
+//! app answers without a gap, and its worker never has its volume twice.
 
 use crate::{
     fake_state::release,
     harness::{Fault, Installation, until},
     loop_logic::{BOTH, image},
 };
+use pvdify_types::VolumeMount;
+use pvdifyd::reconcile::desired::ReleaseSpec;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -14,10 +16,11 @@ use std::sync::{
 use tokio::task::JoinSet;
 
 /// Every call that the loop makes of engine and database.
-const CALLS: [&str; 13] = [
+const CALLS: [&str; 14] = [
     "load",
     "list",
     "networks",
+    "prepare",
     "start",
     "stop",
     "remove",
@@ -43,13 +46,27 @@ const CHANGES: [&str; 9] = [
     "save_generation",
 ];
 
+/// A release whose worker has a volume to itself.
+fn with_volume(version: u64, processes: &[(&str, &str)]) -> ReleaseSpec {
+    let mount = VolumeMount {
+        id: "v1".parse().unwrap(),
+        volume: "data".parse().unwrap(),
+        process: Some("worker".parse().unwrap()),
+        path: "/data".parse().unwrap(),
+        read_only: false,
+        shared: false,
+    };
+    ReleaseSpec {
+        mounts: vec![mount],
+        ..release(version, &image(), processes)
+    }
+}
+
 /// v1, then v2 with a release command, then deletion. From the first answer on there is always one, until it is deleted.
 async fn life(fault: Option<Fault>) {
     let installation = Arc::new(Installation::start(fault));
     let what = |what: &str| format!("{what} ({fault:?})");
-    installation
-        .state
-        .create(release(1, &image(), &BOTH), "web=1 worker=1");
+    installation.state.create(with_volume(1, &BOTH), "web=1 worker=1");
     installation.wake();
     until(&what("v1 serves"), || {
         installation
@@ -62,7 +79,7 @@ async fn life(fault: Option<Fault>) {
     let watcher = tokio::spawn(watch(Arc::clone(&installation), Arc::clone(&watched)));
     installation
         .state
-        .deploy(release(2, &image(), &WITH_COMMAND), "web=1 worker=1");
+        .deploy(with_volume(2, &WITH_COMMAND), "web=1 worker=1");
     installation.wake();
     until(&what("only v2 runs"), || {
         installation.engine.running() == ["web.1 v2", "worker.1 v2"]

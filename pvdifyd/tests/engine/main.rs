@@ -15,4 +15,5 @@ mod loop_faults;
 mod loop_logic;
 mod podman;
 mod podman_loop;
+mod podman_volumes;
 mod sandbox;

@@ -27,6 +27,7 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
             release: ReleaseVersion(3),
             restart_generation: 0,
             spec_hash: "cafe".into(),
+            exclusive: false,
         },
         image: sandbox.image.clone(),
         launch: Launch::of_type(command, false),
@@ -42,6 +43,7 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
             cpu_millis: Some(500),
         },
         bindings: Vec::new(),
+        mounts: Vec::new(),
     }
 }
 

@@ -3,10 +3,13 @@
 
 use pvdify_builder::podman::forget_bridge;
 use pvdify_types::{ImageRef, InstallationId};
-use pvdifyd::engine::{
-    podman::{PodmanEngine, PodmanOptions, RegistryAccess},
-    probe,
-    service::{PodmanService, ServiceOptions},
+use pvdifyd::{
+    engine::{
+        podman::{PodmanEngine, PodmanOptions, RegistryAccess},
+        probe,
+        service::{PodmanService, ServiceOptions},
+    },
+    volumes::Volumes,
 };
 use std::{
     fs,
@@ -75,7 +78,12 @@ impl Sandbox {
             registry,
         };
         let service = Arc::clone(&self.service);
-        Arc::new(PodmanEngine::new(self.installation.clone(), service, options))
+        let engine = PodmanEngine::new(self.installation.clone(), service, options, self.volumes());
+        Arc::new(engine)
+    }
+
+    pub(crate) fn volumes(&self) -> Volumes {
+        Volumes::open(&self.dir.path().join("volumes")).unwrap()
     }
 }
 

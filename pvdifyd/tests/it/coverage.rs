@@ -2,7 +2,11 @@
 //! fails, and so does one that is routed but not in the document.
 
 use crate::harness::{FINGERPRINT, KEY, Options, Server};
-use pvdify_api::openapi::{ENDPOINTS, Endpoint};
+use pvdify_api::{
+    openapi::{ENDPOINTS, Endpoint},
+    volumes::{CreateSnapshot, CreateVolume, MountVolume},
+};
+use pvdify_types::AppName;
 use pvdifyd::app::Scope;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -28,6 +32,9 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             | "/apps/{name}/config/diff"
             | "/apps/{name}/domains"
             | "/apps/{name}/buildpacks"
+            | "/apps/{name}/volumes"
+            | "/apps/{name}/volumes/{volume}"
+            | "/apps/{name}/volumes/{volume}/snapshots"
             | "/apps/{name}/ps"
             | "/apps/{name}/one-offs"
             | "/apps/{name}/one-offs/{one_off}"
@@ -47,6 +54,10 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             Some(Write),
             json!({"type": "postgresql", "entries": {"host": "ZGI="}}),
         ),
+        ("post", "/apps/{name}/volumes") => (Some(Write), json!({"name": "more"})),
+        ("put", "/apps/{name}/volumes/{volume}/mounts") => (Some(Write), json!({"path": "/other"})),
+        ("post", "/apps/{name}/volumes/{volume}/snapshots") => (Some(Write), json!({"name": "s2"})),
+        ("post", "/apps/{name}/volumes/{volume}/restore") => (Some(Write), json!({"snapshot": "s1"})),
         ("post", "/apps/{name}/ps/scale") => (Some(Write), json!({"processes": {"web": 2}})),
         ("post", "/apps/{name}/ps/restart") => (Some(Write), json!({})),
         ("post", "/apps/{name}/ps/stop") => (Some(Write), json!({"process": "web"})),
@@ -56,7 +67,10 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
             "/apps/{name}"
             | "/apps/{name}/config/{key}"
             | "/apps/{name}/domains/{domain}"
-            | "/apps/{name}/bindings/{binding}",
+            | "/apps/{name}/bindings/{binding}"
+            | "/apps/{name}/volumes/{volume}"
+            | "/apps/{name}/volumes/{volume}/mounts"
+            | "/apps/{name}/volumes/{volume}/snapshots/{snapshot}",
         ) => (Some(Write), Value::Null),
         ("post", "/keys") => (Some(Admin), json!({ "public_key": KEY })),
         ("delete", "/keys/{fingerprint}") => (Some(Admin), Value::Null),
@@ -87,10 +101,17 @@ async fn call(
         .replace("{key}", "A")
         .replace("{one_off}", "release.1001")
         .replace("{binding}", "db")
+        .replace("{volume}", "data")
+        .replace("{snapshot}", "s1")
         .replace("{domain}", "www.example.com")
         .replace("{fingerprint}", &fingerprint);
     let method = Method::from_bytes(endpoint.method.to_uppercase().as_bytes()).unwrap();
     let mut request = reqwest::Client::new().request(method, format!("{}{path}", server.url));
+    for (last, name) in [("{volume}", "data"), ("{snapshot}", "s1")] {
+        if endpoint.method == "delete" && endpoint.path.ends_with(last) {
+            request = request.query(&[("confirm", name)]);
+        }
+    }
     if !body.is_null() {
         request = request.json(body);
     }
@@ -136,6 +157,9 @@ async fn prepare(endpoint: &Endpoint) -> (Server, [String; 3]) {
         .set_binding(&app, &"db".parse().unwrap(), &binding)
         .await
         .unwrap();
+    if endpoint.path.contains("/volumes") {
+        prepare_volume(&client, &app, endpoint).await;
+    }
     let set = [("A".to_owned(), Some("1".to_owned()))].into();
     let version = client.set_config(&app, &set).await.unwrap().release.unwrap();
     let mut events = client.release_events(&app, version).await.unwrap();
@@ -152,6 +176,26 @@ async fn prepare(endpoint: &Endpoint) -> (Server, [String; 3]) {
         assert_eq!(client.create_release(&app, &body).await.unwrap().version.0, 4);
     }
     (server, given.try_into().unwrap())
+}
+
+/// Gives the app a volume with a snapshot; a mounted one, where it is to be unmounted.
+async fn prepare_volume(client: &pvdify_client::Client, app: &AppName, endpoint: &Endpoint) {
+    let volume = "data".parse().unwrap();
+    let body = CreateVolume { name: "data".into() };
+    client.create_volume(app, &body).await.unwrap();
+    let body = CreateSnapshot {
+        name: Some("s1".into()),
+        stop: false,
+    };
+    let mut events = client.create_snapshot(app, &volume, &body).await.unwrap();
+    while events.next().await.unwrap().is_some() {}
+    if endpoint.path.ends_with("/mounts") {
+        let body = MountVolume {
+            path: "/data".into(),
+            ..MountVolume::default()
+        };
+        client.mount_volume(app, &volume, &body).await.unwrap();
+    }
 }
 
 /// What changes without a request that changes: that a token was used.

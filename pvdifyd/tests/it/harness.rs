@@ -21,6 +21,7 @@ use pvdifyd::{
         handle::{Handle, HandleEnds, InstanceState, Observation, ObservedInstance},
     },
     store::{Secrets, Store, anything_sealed},
+    volumes::Volumes,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -252,6 +253,7 @@ impl Server {
             images: images.clone(),
             handle,
             logs: logs.clone(),
+            volumes: Volumes::open(&root.join("volumes")).unwrap(),
             settings: Settings {
                 domain: "localhost".into(),
                 web_scheme: "http",
@@ -491,7 +493,10 @@ async fn reconcile(
                 .hosts
                 .extend(one.hosts.iter().map(|host| (host.clone(), index)));
         }
-        ends.observation.send_replace(Arc::new(Observation { instances }));
+        let at_rest = apps.iter().filter(|app| app.held).map(|app| app.id.clone());
+        let at_rest = at_rest.collect();
+        let observation = Observation { instances, at_rest };
+        ends.observation.send_replace(Arc::new(observation));
         let shown = ends.routes.borrow().clone();
         if shown.generation == Generation(0) || (&table.hosts, &table.routes) != (&shown.hosts, &shown.routes)
         {

@@ -20,3 +20,4 @@ mod key_rotation;
 mod one_offs;
 mod releases;
 mod stack;
+mod volumes;

@@ -6,7 +6,7 @@
 use super::{PodmanOptions, bindings};
 use crate::engine::{InstanceKind, InstanceSpec, Launch, container_name};
 use pvdify_builder::podman::{
-    ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Namespace, NetworkAttachment, PidsLimit,
+    ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Mount, Namespace, NetworkAttachment, PidsLimit,
     PortMapping, ResourceLimits, Rlimit,
 };
 use pvdify_types::{InstallationId, Resources};
@@ -46,6 +46,7 @@ pub(super) fn container(
     spec: &InstanceSpec,
     image: &str,
     network: &str,
+    mounts: Vec<Mount>,
 ) -> ContainerSpec {
     let config = spec.config.iter();
     let mut env: BTreeMap<String, String> = config
@@ -71,6 +72,7 @@ pub(super) fn container(
         ipcns: Some(Namespace::private()),
         netns: Some(Namespace::bridge()),
         networks: [(network.to_owned(), NetworkAttachment::default())].into(),
+        mounts,
         portmappings: spec.publish.map(published).into_iter().collect(),
         r_limits: vec![
             Rlimit::new("nofile", options.limits.nofile),
@@ -150,6 +152,7 @@ mod tests {
                 release: ReleaseVersion(4),
                 restart_generation: 2,
                 spec_hash: "cafe".into(),
+                exclusive: false,
             },
             image: format!("127.0.0.1:5000/demo@sha256:{}", "a".repeat(64))
                 .parse()
@@ -163,6 +166,7 @@ mod tests {
                 ..Resources::default()
             },
             bindings: Vec::new(),
+            mounts: Vec::new(),
         }
     }
 
@@ -182,14 +186,21 @@ mod tests {
     fn the_whole_body_of_a_web_process() {
         let installation = "i1".parse().unwrap();
         let spec = spec("node app.js && true");
-        let container = container(&installation, &options(), &spec, "img", "net");
+        let container = container(&installation, &options(), &spec, "img", "net", Vec::new());
         let body = serde_json::to_value(container).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
     }
 
     #[test]
     fn without_a_command_the_image_keeps_its_own() {
-        let container = container(&"i1".parse().unwrap(), &options(), &spec(""), "img", "net");
+        let container = container(
+            &"i1".parse().unwrap(),
+            &options(),
+            &spec(""),
+            "img",
+            "net",
+            Vec::new(),
+        );
         assert_eq!((container.entrypoint, container.command), (None, None));
     }
 
@@ -200,7 +211,7 @@ mod tests {
             let mut spec = spec("");
             spec.launch = launch;
             spec.key.kind = kind;
-            let container = container(&installation, &options(), &spec, "img", "net");
+            let container = container(&installation, &options(), &spec, "img", "net", Vec::new());
             (
                 container.entrypoint.unwrap(),
                 container.command,
@@ -224,7 +235,14 @@ mod tests {
     fn what_pvdify_sets_wins_over_a_config_var() {
         let mut spec = spec("");
         spec.own_env.insert("KEY", "own".into());
-        let container = container(&"i1".parse().unwrap(), &options(), &spec, "img", "net");
+        let container = container(
+            &"i1".parse().unwrap(),
+            &options(),
+            &spec,
+            "img",
+            "net",
+            Vec::new(),
+        );
         assert_eq!(container.env["KEY"], "own");
     }
 
@@ -240,7 +258,15 @@ mod tests {
             let own = ConfigValue::new("/own.crt".into()).unwrap();
             spec.config.insert("CURL_CA_BUNDLE".parse().unwrap(), own);
             spec.bindings = bindings;
-            container(&"i1".parse().unwrap(), &options(), &spec, "img", "net").env
+            container(
+                &"i1".parse().unwrap(),
+                &options(),
+                &spec,
+                "img",
+                "net",
+                Vec::new(),
+            )
+            .env
         };
         assert!(!env(Vec::new()).contains_key("SERVICE_BINDING_ROOT"));
         let other = env(bound("other"));

@@ -11,6 +11,7 @@ mod inspect;
 mod network;
 mod process;
 mod stop;
+mod volumes;
 
 pub use image::RegistryAccess;
 
@@ -18,6 +19,7 @@ use super::{
     EngineError, EngineInstance, EngineNetwork, EngineState, ExecOutput, INSTALLATION, InstanceEngine,
     InstanceSpec, Result, Stopped, container_name, probe::Limits, service::PodmanService,
 };
+use crate::volumes::Volumes;
 use async_trait::async_trait;
 use futures_util::{StreamExt, future, stream::BoxStream};
 use image::Images;
@@ -44,6 +46,7 @@ pub struct PodmanOptions {
 pub struct PodmanEngine {
     installation: InstallationId,
     options: PodmanOptions,
+    volumes: Volumes,
     service: Arc<PodmanService>,
     libpod: Libpod,
     images: Images,
@@ -53,12 +56,18 @@ pub struct PodmanEngine {
 impl PodmanEngine {
     /// An engine on the service's socket.
     #[must_use]
-    pub fn new(installation: InstallationId, service: Arc<PodmanService>, options: PodmanOptions) -> Self {
+    pub fn new(
+        installation: InstallationId,
+        service: Arc<PodmanService>,
+        options: PodmanOptions,
+        volumes: Volumes,
+    ) -> Self {
         let libpod = Libpod::new(service.socket().to_owned());
         let images = Images::new(libpod.clone(), options.registry.clone());
         Self {
             installation,
             options,
+            volumes,
             images,
             libpod,
             service,
@@ -84,7 +93,8 @@ impl PodmanEngine {
     }
 
     async fn create(&self, spec: &InstanceSpec, image: &str, network: &str) -> Result<InstanceId> {
-        let container = create::container(&self.installation, &self.options, spec, image, network);
+        let mounts = volumes::mounts(&self.volumes, spec)?;
+        let container = create::container(&self.installation, &self.options, spec, image, network, mounts);
         let what = format!("create {}", spec.key.dyno());
         let id = self.libpod.create_container(&container).await;
         let id = id.map_err(during(&what))?;
@@ -127,6 +137,11 @@ impl InstanceEngine for PodmanEngine {
         self.images.ensure(image).await
     }
 
+    async fn prepare(&self, spec: &InstanceSpec) -> Result<()> {
+        volumes::mounts(&self.volumes, spec)?;
+        self.ensure_image(&spec.image).await.map(drop)
+    }
+
     async fn start(&self, spec: &InstanceSpec) -> Result<InstanceId> {
         let image = self.ensure_image(&spec.image).await?;
         let network = self.ensure_network(&spec.key.app, &spec.key.app_name).await?;
@@ -141,6 +156,7 @@ impl InstanceEngine for PodmanEngine {
         let what = format!("start {}", spec.key.dyno());
         let started = async {
             bindings::put(&self.libpod, &id, spec).await?;
+            volumes::claim(&self.libpod, &self.volumes, &id, &image, spec).await?;
             let started = self.libpod.start_container(id.as_str()).await;
             started.map_err(during(&what))
         };

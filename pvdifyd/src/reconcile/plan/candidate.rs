@@ -1,7 +1,7 @@
 //! A candidate waits for its release command, takes over when all its instances are ready, fails as a whole when one can't be, and is kept as
 //! its formation says until then.
 
-use super::{Failure, Input, Plan, Step, plan_release};
+use super::{Failure, Input, Plan, Step, exclusive, plan_release};
 use crate::{
     engine::{EngineState, InstanceKey},
     reconcile::{
@@ -20,6 +20,7 @@ pub(super) fn plan_candidate(
     app: &DesiredApp,
     candidate: &Candidate,
     mine: &[&Instance],
+    gives_way: bool,
     plan: &mut Plan,
 ) {
     if candidate.waits_for_command {
@@ -30,7 +31,10 @@ pub(super) fn plan_candidate(
     let found = |key: &InstanceKey| mine.iter().copied().find(|instance| instance.engine.key == *key);
     for key in &wanted {
         let failure = failure(input, candidate, key, found(key));
-        if let Some(failure) = failure {
+        if let Some(mut failure) = failure {
+            if gives_way {
+                failure.reason = exclusive::aftermath(app, &failure.reason);
+            }
             plan.steps.push(Step::Fail(app.id.clone(), version, failure));
             return;
         }
@@ -42,7 +46,13 @@ pub(super) fn plan_candidate(
         plan.steps.push(Step::Activate(app.id.clone(), version));
         return;
     }
-    plan_release(input, app, &candidate.spec, &candidate.formation, mine, plan);
+    if gives_way {
+        plan_release(input, app, &candidate.spec, &candidate.formation, mine, plan);
+    } else {
+        exclusive::prepare(input, app, candidate, mine, plan);
+        let formation = exclusive::others(&candidate.spec, &candidate.formation);
+        plan_release(input, app, &candidate.spec, &formation, mine, plan);
+    }
 }
 
 /// Whether, and why, one instance makes its candidate fail.

@@ -3,13 +3,15 @@
 //! It plans one move at a time; after each the loop looks again, so a plan is never wrong for long and a
 //! restart of pvdifyd needs no other path. What always holds:
 //!
-//! - the current release is never touched because of a candidate: a candidate only ever starts beside it;
-//! - an instance is replaced new before old: the old one retires when its successor is ready;
+//! - the current release is not touched because of a candidate, which starts beside it, but for what has a volume to itself;
+//! - an instance is replaced new before old: the old one retires when its successor is ready; the other way round where it
+//!   has a volume to itself ([`exclusive`]);
 //! - what retires leaves the route table first and is stopped once nothing is open to it;
 //! - a candidate takes over when all its instances are ready, or fails as a whole;
 //! - nothing of a candidate starts before its release command has ended well.
 
 mod candidate;
+mod exclusive;
 mod one_off;
 mod release;
 mod step;
@@ -50,6 +52,10 @@ pub(super) struct Input<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Busy {
     pub(super) starting: BTreeSet<InstanceKey>,
+    /// What a start of these needs is being made present.
+    pub(super) preparing: BTreeSet<InstanceKey>,
+    /// What a start of these needs was there.
+    pub(super) prepared: BTreeSet<InstanceKey>,
     pub(super) ending: BTreeSet<InstanceId>,
 }
 
@@ -122,13 +128,22 @@ fn plan_networks(input: &Input<'_>, app: &AppId, plan: &mut Plan) -> bool {
 
 fn plan_app(input: &Input<'_>, app: &DesiredApp, mine: &[&Instance], plan: &mut Plan) {
     let mut releases = BTreeSet::new();
+    let gives_way = exclusive::gives_way(app, mine, input.busy);
     if let Some(current) = &app.current {
         releases.insert(current.version);
-        plan_release(input, app, current, &app.formation, mine, plan);
+        match app.candidate.as_ref().filter(|_| gives_way) {
+            None => plan_release(input, app, current, &app.formation, mine, plan),
+            Some(candidate) => {
+                let before = plan.steps.len();
+                let formation = exclusive::others(current, &app.formation);
+                plan_release(input, app, current, &formation, mine, plan);
+                exclusive::tell(candidate.spec.version, &mut plan.steps[before..]);
+            }
+        }
     }
     if let Some(candidate) = &app.candidate {
         releases.insert(candidate.spec.version);
-        plan_candidate(input, app, candidate, mine, plan);
+        plan_candidate(input, app, candidate, mine, gives_way, plan);
     }
     for instance in mine
         .iter()

@@ -1,7 +1,7 @@
 //! One release's instances as its formation says: what is missing starts, what is lost or dead is removed, what is
 //! too much or outdated retires.
 
-use super::{Input, Plan, Step, Why};
+use super::{Input, Plan, Step, Why, exclusive};
 use crate::{
     engine::{EngineState, InstanceKey, InstanceKind},
     reconcile::{
@@ -55,13 +55,13 @@ pub(super) fn plan_release(
         if kept.is_some_and(|instance| stopped.contains(&instance.engine.id)) {
             continue;
         }
-        let up = plan_slot(input, release, key, kept, plan);
+        let up = plan_slot(input, release, key, kept, mine, plan);
         // Names are unique, so there is no second one; were there one, it would be too many.
         for instance in same {
             retire(input, instance, plan);
         }
         for instance in outdated.remove(&(&key.process, key.ordinal)).unwrap_or_default() {
-            if up || instance.state() == InstanceState::Crashed {
+            if up || key.exclusive || instance.state() == InstanceState::Crashed {
                 retire(input, instance, plan);
             }
         }
@@ -83,13 +83,14 @@ fn plan_slot(
     release: &ReleaseSpec,
     key: &InstanceKey,
     instance: Option<&Instance>,
+    mine: &[&Instance],
     plan: &mut Plan,
 ) -> bool {
     if input.busy.starting.contains(key) {
         return false;
     }
     let Some(instance) = instance else {
-        if input.crashes.may_start(key, input.now) {
+        if input.crashes.may_start(key, input.now) && !exclusive::is_taken(key, mine, input.busy) {
             plan.steps
                 .push(Step::Start(Box::new(spec::instance(release, key))));
         }

@@ -8,8 +8,12 @@ use std::{fmt, time::SystemTime};
 #[derive(Clone, Debug)]
 pub(in crate::reconcile) enum Step {
     Start(Box<InstanceSpec>),
+    /// Have all there that its start needs.
+    Prepare(Box<InstanceSpec>),
     /// SIGTERM, grace, SIGKILL, remove.
     Stop(InstanceId, InstanceKey),
+    /// The same, of the release that serves, so that this candidate can have its volume.
+    GiveWay(InstanceId, InstanceKey, ReleaseVersion),
     /// Kill and remove.
     Remove(InstanceId, InstanceKey, Why),
     Activate(AppId, ReleaseVersion),
@@ -61,7 +65,9 @@ impl fmt::Display for Step {
         let named = |key: &InstanceKey| format!("{} {} of {}", key.dyno(), key.release, key.app_name);
         match self {
             Self::Start(spec) => write!(f, "start {}", named(&spec.key)),
+            Self::Prepare(spec) => write!(f, "prepare {}", named(&spec.key)),
             Self::Stop(id, key) => write!(f, "stop {} ({id})", named(key)),
+            Self::GiveWay(id, key, to) => write!(f, "stop {} ({id}) for {to}", named(key)),
             Self::Remove(id, key, why) => write!(f, "remove {} ({id}): {why:?}", named(key)),
             Self::Activate(app, version) => write!(f, "activate {version} of {app}"),
             Self::Fail(app, version, failure) => write!(f, "fail {version} of {app}: {}", failure.reason),

@@ -12,7 +12,7 @@ pub use read::{
 pub use write::{change, insert, set_code, set_config, set_failure, set_fixed};
 
 use pvdify_types::{
-    ConfigVersion, ImageRef, ProcessType, ReleaseCause, ReleaseStatus, ReleaseVersion, Resources,
+    ConfigVersion, ImageRef, ProcessType, ReleaseCause, ReleaseStatus, ReleaseVersion, Resources, VolumeMount,
 };
 use std::collections::BTreeMap;
 
@@ -43,6 +43,7 @@ pub struct Fixed {
     pub resources: Resources,
     pub start_timeout: u32,
     pub deadline: i64,
+    pub mounts: Vec<VolumeMount>,
 }
 
 /// A release.

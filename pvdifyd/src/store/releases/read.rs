@@ -194,5 +194,6 @@ fn fixed(row: &Row<'_>) -> Result<Option<Fixed>> {
         resources: column::json(row, "releases.resources")?,
         start_timeout: column::plain(row, "releases.start_timeout")?,
         deadline: column::plain(row, "releases.deadline")?,
+        mounts: column::json(row, "releases.mounts")?,
     }))
 }

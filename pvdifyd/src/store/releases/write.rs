@@ -98,7 +98,8 @@ pub fn set_config(
 /// Of the database.
 pub fn set_fixed(tx: &Connection, app: &AppId, version: ReleaseVersion, fixed: &Fixed) -> Result<()> {
     tx.execute(
-        "UPDATE releases SET port = ?3, readiness = ?4, resources = ?5, deadline = ?6, start_timeout = ?7
+        "UPDATE releases SET port = ?3, readiness = ?4, resources = ?5, deadline = ?6, start_timeout = ?7,
+                             mounts = ?8
          WHERE app = ?1 AND version = ?2",
         params![
             app.as_str(),
@@ -107,7 +108,8 @@ pub fn set_fixed(tx: &Connection, app: &AppId, version: ReleaseVersion, fixed: &
             fixed.readiness,
             column::to_json(&fixed.resources),
             fixed.deadline,
-            fixed.start_timeout
+            fixed.start_timeout,
+            column::to_json(&fixed.mounts)
         ],
     )?;
     Ok(())
