@@ -48,11 +48,12 @@ impl From<PodmanError> for BuildError {
             PodmanError::Refused { .. } | PodmanError::Answer(_) => {
                 Self::Unavailable(format!("the image can't be built now. {error}"))
             }
-            PodmanError::Connect { .. } | PodmanError::Broken(_) | PodmanError::TimedOut { .. } => {
-                Self::Unavailable(format!(
-                    "the build was interrupted: {error}. Push again; if it fails again, run pvdifyd doctor on the host"
-                ))
-            }
+            PodmanError::Connect { .. }
+            | PodmanError::Broken(_)
+            | PodmanError::Hijacked(_)
+            | PodmanError::TimedOut { .. } => Self::Unavailable(format!(
+                "the build was interrupted: {error}. Push again; if it fails again, run pvdifyd doctor on the host"
+            )),
         }
     }
 }

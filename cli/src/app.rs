@@ -44,6 +44,10 @@ pub(crate) enum Rest {
     /// A binding's name and files: a name is there when three or more follow each other, and both of the first can be
     /// names, which a file's with a dot or a folder can't.
     Binding,
+    /// A command's words, one or more: a name is there when two or more follow each other and the first can be a name.
+    Command,
+    /// An instance, `web.1`, and more: what has no dot before it is a name.
+    Instance,
     /// Config keys, any number: a name is there when there are two or more and the first can be a name.
     Keys,
 }
@@ -66,8 +70,9 @@ impl Rest {
                     && rest[0].parse::<BindingName>().is_ok()
                     && flag.is_none_or(|app| app == first.as_str())
             }
+            Self::Instance => !first.contains('.'),
             // `-a demo foo bar` means two keys: who gave the flag did not mean a second name.
-            Self::Keys => {
+            Self::Keys | Self::Command => {
                 !rest.is_empty() && looks_like_name(first) && flag.is_none_or(|app| app == first.as_str())
             }
         };
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_name_is_told_from_what_follows_it() {
-        use Rest::{Binding, Keys, One, Pairs, Two, Version, Versions};
+        use Rest::{Binding, Command, Instance, Keys, One, Pairs, Two, Version, Versions};
         // What may follow, the arguments, --app; the name found, how many follow it.
         type Row = (
             Rest,
@@ -162,7 +167,7 @@ mod tests {
             Option<&'static str>,
             usize,
         );
-        let table: [Row; 42] = [
+        let table: [Row; 49] = [
             (Pairs, &[], None, None, 0),
             (Pairs, &["A=1"], None, None, 1),
             (Pairs, &["demo", "A=1", "B=2"], None, Some("demo"), 2),
@@ -205,6 +210,13 @@ mod tests {
             (Keys, &["api", "A"], None, Some("api"), 1),
             (Keys, &["foo", "bar"], Some("demo"), None, 2),
             (Keys, &["demo", "bar"], Some("demo"), Some("demo"), 1),
+            (Command, &["bash"], None, None, 1),
+            (Command, &["demo", "bash"], None, Some("demo"), 1),
+            (Command, &["rake", "db:migrate"], Some("demo"), None, 2),
+            (Command, &["./manage.py", "shell"], None, None, 2),
+            (Instance, &["web.1", "ls"], None, None, 2),
+            (Instance, &["demo", "web.1"], None, Some("demo"), 1),
+            (Instance, &["demo"], None, Some("demo"), 0),
         ];
         for (rest, args, flag, name, following) in table {
             let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();

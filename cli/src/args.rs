@@ -6,7 +6,9 @@
 use crate::{
     api::Connection,
     app::Sources,
-    commands::{apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases, storage},
+    commands::{
+        apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases, run, storage,
+    },
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
@@ -124,7 +126,17 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ),
     (
         "Run",
-        &["ps", "ps:scale", "ps:restart", "ps:stop", "run:detached", "logs"],
+        &[
+            "ps",
+            "ps:scale",
+            "ps:restart",
+            "ps:stop",
+            "run",
+            "run:detached",
+            "exec",
+            "enter",
+            "logs",
+        ],
     ),
     ("Git", &["git:remote", "keys", "keys:add", "keys:remove"]),
     ("Other", &["version"]),
@@ -240,6 +252,9 @@ pub(crate) enum Command {
     PsStop(ps::Stop),
     #[command(name = "run:detached")]
     RunDetached(ps::RunDetached),
+    Run(run::Run),
+    Exec(run::Exec),
+    Enter(run::Enter),
     Logs(logs::Logs),
     #[command(name = "git:remote")]
     GitRemote(git::Remote),

@@ -6,6 +6,8 @@
 //! | 1 | failed: the server refused, a release failed, nothing answered |
 //! | 2 | the command line was wrong; no request that changes anything was sent |
 //!
+//! `run`, `exec` and `enter` end with the exit status of the process instead, once it runs.
+//!
 //! An error is one line `error: ...`, followed by `hint: ...` where there is a next step. Neither ever holds
 //! a token or a config value.
 
@@ -24,6 +26,8 @@ pub(crate) enum CliError {
     Api(ApiError),
     /// Nobody reads stdout any more.
     BrokenPipe,
+    /// A process elsewhere was ours for a while, and ended so; or a signal ended its session. There is no more to say.
+    Status(u8),
 }
 
 /// The two lines.
@@ -69,6 +73,7 @@ impl CliError {
     pub(crate) fn show(self, api_url: &str) -> ExitCode {
         let (told, code) = match self {
             Self::BrokenPipe => return ExitCode::SUCCESS,
+            Self::Status(status) => return ExitCode::from(status),
             Self::Usage(told) => (told, 2),
             Self::Failed(told) => (told, 1),
             Self::Api(error @ ApiError::Url(_)) => (tell(&error, api_url), 2),

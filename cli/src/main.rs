@@ -10,7 +10,9 @@ mod commands;
 mod env_file;
 mod error;
 mod output;
+mod session;
 mod shell;
+mod terminal;
 mod wait;
 
 use error::CliError;

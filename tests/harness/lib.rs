@@ -18,6 +18,7 @@ mod part;
 mod platform;
 mod pusher;
 mod reference;
+mod terminal;
 mod visits;
 
 pub use apps::{ENDLESS_BUILD, probe_with, probe_with_dockerfile, write_probe};
@@ -30,3 +31,4 @@ pub use part::Part;
 pub use platform::Platform;
 pub use pusher::{Pushed, Pusher, UnderWay};
 pub use reference::{Pack, reference};
+pub use terminal::Terminal;

@@ -33,6 +33,7 @@ mod release_command;
 mod restart_anywhere;
 mod rollback;
 mod run_detached;
+mod run_exec;
 mod samples;
 mod scale;
 mod stack;

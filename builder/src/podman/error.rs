@@ -19,6 +19,8 @@ pub enum PodmanError {
     Connect { socket: PathBuf, source: io::Error },
     #[error("Podman broke off: {0}")]
     Broken(#[from] hyper::Error),
+    #[error("a container's connection broke: {0}")]
+    Hijacked(String),
     #[error("Podman did not answer {call} within {} seconds", limit.as_secs())]
     TimedOut { call: String, limit: Duration },
     #[error("Podman: {message}")]

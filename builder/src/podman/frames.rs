@@ -9,8 +9,12 @@ use futures_util::{Stream, stream};
 use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 const HEADER: usize = 8;
+/// What is read of a connection at once, at most.
+const PIECE: usize = 32 * 1024;
 
 /// Where a container wrote something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +54,51 @@ pub(super) fn frames(
             }
         }
     })
+}
+
+/// The frames of a connection that a container has taken over.
+pub(super) fn frames_of(
+    connection: impl AsyncRead + Send + Unpin + 'static,
+) -> impl Stream<Item = Result<Frame, PodmanError>> + Send + 'static {
+    let state = (connection, Decoder::default());
+    stream::try_unfold(state, |(mut connection, mut decoder)| async move {
+        loop {
+            if let Some(frame) = decoder.next()? {
+                return Ok(Some((frame, (connection, decoder))));
+            }
+            decoder.buffer.reserve(PIECE);
+            if read(&mut connection, &mut decoder.buffer).await? == 0 {
+                return decoder.end().map(|()| None);
+            }
+        }
+    })
+}
+
+/// What a terminal shows: both outputs in one, as they are.
+pub(super) fn terminal_frames(
+    connection: impl AsyncRead + Send + Unpin + 'static,
+) -> impl Stream<Item = Result<Frame, PodmanError>> + Send + 'static {
+    stream::try_unfold(connection, |mut connection| async move {
+        let mut bytes = BytesMut::with_capacity(PIECE);
+        let read = read(&mut connection, &mut bytes).await?;
+        let frame = Frame {
+            stream: OutputStream::Stdout,
+            bytes: bytes.freeze(),
+        };
+        Ok((read > 0).then_some((frame, connection)))
+    })
+}
+
+/// More bytes; none at the end. A process that ends without having read all of its input makes Podman reset the
+/// connection: then too, all was said, and its exit status tells the rest.
+async fn read(
+    connection: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> Result<usize, PodmanError> {
+    match connection.read_buf(buffer).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+        read => read.map_err(|error| PodmanError::Hijacked(error.to_string())),
+    }
 }
 
 /// Cuts bytes into frames.

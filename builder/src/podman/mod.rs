@@ -26,9 +26,9 @@ mod transport;
 
 pub use body::{Body, empty_body, full_body, stream_body};
 pub use containers::{
-    Container, ContainerSpec, ContainerState, CpuLimit, ExecOutput, HostPort, ListedContainer,
-    LogConfiguration, MemoryLimit, Mount, Namespace, NetworkAttachment, OutputLine, PidsLimit, PortMapping,
-    Process, ResourceLimits, Rlimit, output_lines,
+    Attached, AttachedInput, AttachedOutput, Container, ContainerSpec, ContainerState, CpuLimit, ExecOutput,
+    ExecSpec, ExecState, HostPort, ListedContainer, LogConfiguration, MemoryLimit, Mount, Namespace,
+    NetworkAttachment, OutputLine, PidsLimit, PortMapping, Process, ResourceLimits, Rlimit, output_lines,
 };
 pub use error::PodmanError;
 pub use events::{Event, EventActor};

@@ -7,7 +7,7 @@ use super::{Body, Libpod, PodmanError, empty_body, error::found, full_body};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -15,6 +15,8 @@ use tokio::net::UnixStream;
 
 /// The API version asked for: the oldest whose answers this client reads.
 const VERSION: &str = "/v4.0.0";
+/// A connection that a container has taken over.
+pub(super) type Hijacked = TokioIo<Upgraded>;
 /// The largest answer that is read whole.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
@@ -38,7 +40,7 @@ impl Libpod {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
         tokio::spawn(async move {
             // Its error is also the sender's or the body's, where it is handled.
-            connection.await.ok();
+            connection.with_upgrades().await.ok();
         });
         let mut request = Request::builder()
             .method(method)
@@ -49,7 +51,8 @@ impl Libpod {
         request.headers_mut().extend(headers);
         let response = sender.send_request(request).await?;
         let status = response.status();
-        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS)
+        {
             return Ok(response);
         }
         Err(match whole(response).await {
@@ -117,13 +120,49 @@ impl Libpod {
         limited(self.limit, &Method::POST, path_and_query, head).await
     }
 
+    /// A POST after which the connection is no longer HTTP but a container's own, both ways.
+    pub(super) async fn hijack(
+        &self,
+        path_and_query: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Hijacked, PodmanError> {
+        let asked = [
+            (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("tcp")),
+        ];
+        let upgraded = async {
+            let headers = HeaderMap::from_iter(asked);
+            let answer = self
+                .send_with(Method::POST, path_and_query, headers, body)
+                .await?;
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let status = answer.status();
+                return Err(PodmanError::Answer(format!(
+                    "{status} where a connection was asked for"
+                )));
+            }
+            Ok(TokioIo::new(hyper::upgrade::on(answer).await?))
+        };
+        limited(self.limit, &Method::POST, path_and_query, upgraded).await
+    }
+
     async fn send_json(
         &self,
         method: Method,
         path_and_query: &str,
         body: Option<&impl Serialize>,
     ) -> Result<Response<Incoming>, PodmanError> {
-        let mut headers = HeaderMap::new();
+        self.send_with(method, path_and_query, HeaderMap::new(), body)
+            .await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        mut headers: HeaderMap,
+        body: Option<&impl Serialize>,
+    ) -> Result<Response<Incoming>, PodmanError> {
         let body = match body {
             None => empty_body(),
             Some(value) => {

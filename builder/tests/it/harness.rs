@@ -412,7 +412,9 @@ fn run_image() -> bytes::Bytes {
         let mut tar = tar::Builder::new(Vec::new());
         append_busybox(
             &mut tar,
-            &["sh", "cat", "ls", "sleep", "wget", "seq", "dd", "touch", "false"],
+            &[
+                "sh", "cat", "ls", "sleep", "stty", "wget", "seq", "dd", "touch", "false",
+            ],
         );
         tar.into_inner().unwrap().into()
     };

@@ -12,6 +12,7 @@ pub(crate) mod logs;
 mod print;
 pub(crate) mod ps;
 pub(crate) mod releases;
+pub(crate) mod run;
 pub(crate) mod storage;
 
 use crate::{
@@ -101,6 +102,9 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::PsRestart(args) => args.run(context).await,
         Command::PsStop(args) => args.run(context).await,
         Command::RunDetached(args) => args.run(context).await,
+        Command::Run(args) => args.run(context).await,
+        Command::Exec(args) => args.run(context).await,
+        Command::Enter(args) => args.run(context).await,
         Command::Logs(args) => args.run(context).await,
         Command::GitRemote(args) => args.run(context).await,
         Command::Keys(args) => args.run(context).await,

@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod paths;
 pub mod ps;
 pub mod releases;
+pub mod session;
 pub mod stack;
 pub mod volumes;
 

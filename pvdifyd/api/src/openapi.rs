@@ -134,6 +134,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint("post", "/api/v1/apps/{name}/ps/scale", "Set how many instances run; makes no release", One("Scale"), (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/restart", "Replace instances, the new before the old; without a body, every one", Optional("Restart"), (200, List("Process"))),
     endpoint("post", "/api/v1/apps/{name}/ps/stop", "Stop instances, which then start again, or one-off processes, which do not", One("Stop"), (200, List("Process"))),
+    endpoint("get", "/api/v1/apps/{name}/ps/run", "Run a command in a one-off process, over a WebSocket of the subprotocol pvdify.session.v1", Empty, (101, Empty)),
+    endpoint("get", "/api/v1/apps/{name}/ps/{instance}/exec", "Run a command inside an instance, over a WebSocket of the subprotocol pvdify.session.v1", Empty, (101, Empty)),
     endpoint("get", "/api/v1/apps/{name}/one-offs", "List what ran or runs once, newest first", Empty, (200, List("OneOff"))),
     endpoint("post", "/api/v1/apps/{name}/one-offs", "Run a command once, on its own", One("RunOneOff"), (201, One("OneOff"))),
     endpoint("get", "/api/v1/apps/{name}/one-offs/{one_off}", "See what runs or ran once, and what it wrote", Empty, (200, One("OneOff"))),

@@ -3,7 +3,8 @@
 //! The functions take names that were parsed, so nothing here needs escaping.
 
 use pvdify_types::{
-    AppName, BindingName, ConfigKey, Hostname, OneOffName, ReleaseVersion, SnapshotName, VolumeName,
+    AppName, BindingName, ConfigKey, Hostname, OneOffName, ProcessType, ReleaseVersion, SnapshotName,
+    VolumeName,
 };
 
 /// Everything but `/health` lives below this.
@@ -164,6 +165,16 @@ pub fn one_offs(name: &AppName) -> String {
 #[must_use]
 pub fn one_off(name: &AppName, one_off: OneOffName) -> String {
     format!("{API}/apps/{name}/one-offs/{one_off}")
+}
+/// `/api/v1/apps/{name}/ps/run`: a session ([`crate::session`]) with a one-off process.
+#[must_use]
+pub fn ps_run(name: &AppName) -> String {
+    format!("{API}/apps/{name}/ps/run")
+}
+/// `/api/v1/apps/{name}/ps/{instance}/exec`: a session with a command inside `web.1`.
+#[must_use]
+pub fn ps_exec(name: &AppName, process: &ProcessType, ordinal: u32) -> String {
+    format!("{API}/apps/{name}/ps/{process}.{ordinal}/exec")
 }
 /// `/api/v1/apps/{name}/logs`
 #[must_use]

@@ -6,6 +6,7 @@
 mod api;
 mod control;
 mod error;
+mod session;
 mod stream;
 
 pub use api::{ConfigChanged, ScopesChanged, VolumeChanged};
@@ -14,6 +15,7 @@ pub use error::{Error, Result};
 /// The control socket's bodies, for the crates that may import this one but not the API's.
 pub use pvdify_api::control as wire;
 pub use pvdify_api::control::{Draining, RouterReport};
+pub use session::{SessionEvent, SessionReceiver, SessionSender};
 pub use stream::{Ndjson, SseEvents};
 
 use reqwest::{Method, Url};

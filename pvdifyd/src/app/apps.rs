@@ -180,6 +180,7 @@ impl Acting {
         for release in open {
             self.app.inner.progress.feed(&id, release.version).touch();
         }
+        self.app.inner.sessions.stop_all(&id);
         let gone = self.app.wait_until_forgotten(&id);
         self.app.inner.handle.wake();
         // Not gone in time is no failure: the app shows as deleting until it is.

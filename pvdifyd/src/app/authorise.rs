@@ -57,8 +57,10 @@ pub enum Action {
     ReadProcesses,
     Scale,
     Restart,
-    /// A command in the app's own surroundings sees its config vars.
+    /// A process of one's own, which sees all that the app's do.
     Run,
+    /// The same, inside an instance.
+    Exec,
     ReadLogs,
     ReadKeys,
     /// A key outlives the token that adds it.
@@ -76,7 +78,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ReadApps,
         Self::CreateApp,
         Self::ChangeApp,
@@ -101,6 +103,7 @@ impl Action {
         Self::Scale,
         Self::Restart,
         Self::Run,
+        Self::Exec,
         Self::ReadLogs,
         Self::ReadKeys,
         Self::ChangeKeys,
@@ -139,7 +142,8 @@ impl Action {
             | Self::DestroyVolume
             | Self::Scale
             | Self::Restart
-            | Self::Run => Some(Scope::Write),
+            | Self::Run
+            | Self::Exec => Some(Scope::Write),
             Self::ChangeKeys | Self::RebaseStack | Self::UseServerFolders => Some(Scope::Admin),
             Self::IdentifyKey | Self::Push | Self::ListLiving | Self::FollowRoutes | Self::RotateKey => None,
         }
@@ -233,6 +237,7 @@ mod tests {
         Scale: dev write admin
         Restart: dev write admin
         Run: dev write admin
+        Exec: dev write admin
         ReadLogs: dev read write admin
         ReadKeys: dev read write admin
         ChangeKeys: dev admin

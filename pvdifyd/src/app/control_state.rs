@@ -329,6 +329,14 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
     })
 }
 
+/// The release that serves; `None` before the first.
+pub(super) fn current_spec(reader: &Reader, secrets: &Secrets, app: &AppId) -> Result<Option<ReleaseSpec>> {
+    match releases::current(reader, app)? {
+        Some(release) => Ok(spec(reader, secrets, app, release)?.map(|(spec, _)| spec)),
+        None => Ok(None),
+    }
+}
+
 /// The spec of a release that was fixed, and its deadline.
 fn spec(
     reader: &Reader,

@@ -42,6 +42,8 @@ pub enum Error {
     NoConfigVar { app: AppName, key: String },
     #[error("{app} has no config version {version}")]
     NoConfigVersion { app: AppName, version: String },
+    #[error("{app} has no instance {instance:?} that runs")]
+    NotRunning { app: AppName, instance: String },
     #[error("there is no SSH key {0:?}")]
     NoKey(String),
     #[error("there is no token {0:?}")]
@@ -106,6 +108,14 @@ pub enum Error {
     /// By then: of this version.
     #[error("the config vars of {app} were changed meanwhile: they are of version {}", .version.0)]
     ConfigChanged { app: AppName, version: ConfigVersion },
+    #[error("{app} has {limit} {what} already, and at most so many at a time")]
+    SessionQuota {
+        app: AppName,
+        limit: usize,
+        what: &'static str,
+    },
+    #[error("{name} could not be started: {reason}")]
+    NotStarted { name: String, reason: String },
 
     /// What was given breaks a rule; the text names it.
     #[error("{0}")]
@@ -206,6 +216,7 @@ impl Error {
             | Self::NoOneOff { .. }
             | Self::NoConfigVar { .. }
             | Self::NoConfigVersion { .. }
+            | Self::NotRunning { .. }
             | Self::NoKey(_)
             | Self::NoToken(_) => Kind::NotFound,
             Self::NameTaken(_)
@@ -224,7 +235,9 @@ impl Error {
             | Self::ReleaseEnded { .. }
             | Self::TooManyOneOffs(..)
             | Self::ImageGone { .. }
-            | Self::BuildQueueFull(..) => Kind::Conflict,
+            | Self::BuildQueueFull(..)
+            | Self::SessionQuota { .. }
+            | Self::NotStarted { .. } => Kind::Conflict,
             Self::ConfigChanged { .. } => Kind::Changed,
             Self::Invalid(_) | Self::InvalidWithHint { .. } | Self::NoProcessType { .. } => Kind::Invalid,
             Self::Scope { .. } | Self::NotForYou(_) => Kind::Forbidden,
@@ -246,7 +259,8 @@ impl Error {
             Self::Deleting(_) => "deleting",
             Self::NothingDeployed(_) => "nothing_deployed",
             Self::ImageGone { .. } => "image_gone",
-            Self::DomainQuota(_) => "quota",
+            Self::DomainQuota(_) | Self::SessionQuota { .. } => "quota",
+            Self::NotStarted { .. } => "not_started",
             Self::BuildQueueFull(..) | Self::TooManyOneOffs(..) => "busy",
             Self::ConfigChanged { .. } => "config_changed",
             Self::Volume(error) if error.code().is_some() => error.code().unwrap_or_default(),
@@ -269,7 +283,7 @@ impl Error {
         match self {
             Self::NoApp(_) => "list the apps with pvdify apps".into(),
             Self::NoRelease { app, .. } => format!("list them with pvdify releases {app}"),
-            Self::NoInstance { app, .. } | Self::NoOneOff { app, .. } => {
+            Self::NoInstance { app, .. } | Self::NoOneOff { app, .. } | Self::NotRunning { app, .. } => {
                 format!("list what runs with pvdify ps {app}")
             }
             Self::TooManyOneOffs(_, app) => format!("wait for one, or end one: pvdify ps:stop {app} NAME"),
@@ -280,6 +294,7 @@ impl Error {
             Self::NoConfigVar { app, .. } => format!("list them with pvdify config {app}"),
             Self::NoConfigVersion { app, .. } => format!("list them with pvdify config:versions {app}"),
             Self::ConfigChanged { .. } => "read them again, and apply the change to those".into(),
+            Self::SessionQuota { app, .. } => format!("end one first; see them with pvdify ps {app}"),
             Self::NoKey(_) => "list them with pvdify keys".into(),
             Self::NameTaken(_) => "choose another name".into(),
             Self::Deleting(_) => "try again in a moment".into(),

@@ -26,6 +26,7 @@ mod reap;
 mod releases;
 mod rollback;
 mod routes;
+pub mod sessions;
 mod setup;
 mod stack;
 pub mod tokens;
@@ -40,6 +41,7 @@ pub use push::Source;
 pub use volumes::{VolumeChanged, VolumeError};
 
 use crate::{
+    engine::SessionEngine,
     logs::LogStore,
     reconcile::handle::Handle,
     store::{Secrets, Store},
@@ -66,6 +68,8 @@ pub struct AppDeps {
     pub secrets: Secrets,
     /// Builds and imports.
     pub images: Arc<dyn Images>,
+    /// One-offs and commands inside instances.
+    pub sessions: Arc<dyn SessionEngine>,
     /// The reconciler.
     pub handle: Handle,
     /// Log lines.
@@ -120,6 +124,12 @@ pub struct Limits {
     pub start_time: Duration,
     /// How long `DELETE` of an app waits for its containers to be gone.
     pub delete_time: Duration,
+    /// One-off processes of one app at one time; and as many sessions inside its instances.
+    pub sessions: usize,
+    /// Of one session.
+    pub session_time: Duration,
+    /// In which a session reads or writes nothing.
+    pub session_idle: Duration,
     /// Different images of releases that served, of one app: what garbage collection keeps and a rollback may
     /// return to.
     pub images_kept: usize,
@@ -139,6 +149,9 @@ impl Default for Limits {
             one_offs: 10,
             start_time: Duration::from_secs(60),
             delete_time: Duration::from_secs(10),
+            sessions: 10,
+            session_time: Duration::from_secs(24 * 3600),
+            session_idle: Duration::from_secs(3600),
             images_kept: IMAGES_KEPT,
         }
     }
@@ -163,6 +176,7 @@ struct Inner {
     rebases: stack::Rebases,
     /// One rotation of the sealing key at a time.
     rotating: tokio::sync::Mutex<()>,
+    sessions: sessions::Sessions,
     /// An app was forgotten: whoever waits for one looks again.
     forgotten: Notify,
     closing: CancellationToken,
@@ -192,6 +206,7 @@ impl App {
                 progress: Hub::default(),
                 rebases: stack::Rebases::default(),
                 rotating: tokio::sync::Mutex::default(),
+                sessions: sessions::Sessions::new(deps.sessions),
                 forgotten: Notify::new(),
                 closing: CancellationToken::new(),
             }),

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 type Types = BTreeMap<ProcessType, String>;
 
 impl Acting {
-    /// The processes of the current release; empty before the first.
+    /// The processes of the current release, and the one-offs that run; empty before the first.
     ///
     /// # Errors
     /// When refused or unknown.
@@ -50,11 +50,13 @@ impl Acting {
             .await?;
         let observed = self.app.inner.handle.observation();
         let mut all = faces(&id, &types, &scaled, &observed);
-        all.extend(
-            OneOffKind::ALL
-                .into_iter()
-                .filter_map(|kind| once_face(kind, &once)),
-        );
+        for kind in OneOffKind::ALL {
+            let mut instances = of_kind(kind, &once);
+            if kind == OneOffKind::Run {
+                instances.extend(self.app.inner.sessions.faces(&id));
+            }
+            all.extend(once_face(kind, instances));
+        }
         Ok(all)
     }
 
@@ -117,6 +119,9 @@ impl Acting {
         self.may(Action::Restart)?;
         let told = format!("Stopped {} by {}", body.process, self.user());
         if let Ok(one_off) = body.process.parse::<OneOffName>() {
+            if self.stop_session(name, one_off).await? {
+                return self.processes_of(name.clone()).await;
+            }
             let cancelled = format!("was stopped by {}", self.user());
             return self
                 .order(name, told, move |tx, app| {
@@ -131,6 +136,17 @@ impl Acting {
             Ok(())
         })
         .await
+    }
+
+    /// Ends a one-off process with someone at its streams; `false`: there is none of that name.
+    async fn stop_session(&self, name: &AppName, one_off: OneOffName) -> Result<bool> {
+        let wanted = name.clone();
+        let app = self
+            .app
+            .store()
+            .read(move |reader| living_app(reader, &wanted))
+            .await?;
+        Ok(self.app.stop_session(&app.id, one_off))
     }
 
     /// Writes an order down, tells of it, and has it carried out.
@@ -280,25 +296,27 @@ fn faces(app: &AppId, types: &Types, scaled: &Formation, observed: &Observation)
     counts.into_iter().map(face).collect()
 }
 
-/// What runs once of a kind; `None` when nothing does.
-fn once_face(kind: OneOffKind, open: &[OneOff]) -> Option<Process> {
-    let instances: Vec<Instance> = open
-        .iter()
-        .filter(|one_off| one_off.name.kind == kind)
-        .map(|one_off| Instance {
-            name: one_off.name.to_string(),
-            state: match one_off.status {
-                OneOffStatus::Running => InstanceState::Up,
-                _ => InstanceState::Starting,
-            }
-            .as_str()
-            .to_owned(),
-            release: one_off.version.0,
-            restarts: 0,
-            started_at: one_off.started_at.map(store::as_date),
-            command: Some(one_off.command.clone()),
-        })
-        .collect();
+/// What runs once of a kind, without those with a session.
+fn of_kind(kind: OneOffKind, open: &[OneOff]) -> Vec<Instance> {
+    let face = |one_off: &OneOff| Instance {
+        name: one_off.name.to_string(),
+        state: match one_off.status {
+            OneOffStatus::Running => InstanceState::Up,
+            _ => InstanceState::Starting,
+        }
+        .as_str()
+        .to_owned(),
+        release: one_off.version.0,
+        restarts: 0,
+        started_at: one_off.started_at.map(store::as_date),
+        command: Some(one_off.command.clone()),
+    };
+    let of_kind = open.iter().filter(|one_off| one_off.name.kind == kind);
+    of_kind.map(face).collect()
+}
+
+/// All of a kind; `None` when there is none.
+fn once_face(kind: OneOffKind, instances: Vec<Instance>) -> Option<Process> {
     let count = u32::try_from(instances.len()).unwrap_or(u32::MAX);
     (count > 0).then(|| Process {
         process_type: kind.process(),

@@ -234,6 +234,7 @@ async fn start_control(
         registry: Some(own_access.clone()),
     };
     let engine = PodmanEngine::new(store.installation().clone(), podman, options, volumes.clone());
+    let engine = Arc::new(engine);
 
     let logs = LogStore::open(&config.state_dir.join("logs"))?;
     let (handle, ends) = Handle::new();
@@ -241,12 +242,14 @@ async fn start_control(
         store,
         secrets,
         images: Arc::new(images),
+        sessions: engine.clone(),
         handle,
         logs: logs.clone(),
         volumes,
         settings: settings(config, ports),
     });
     app.reap().await?;
+    app.sweep_sessions().await;
 
     let access = Arc::new(registry::OwnAccess::new(&own_access, app.clone()));
     let registry_router = pvdify_registry::router(blobs.clone(), access);
@@ -278,7 +281,7 @@ async fn start_control(
 
     let reconciler = Reconciler::new(
         Arc::new(app.clone()),
-        Arc::new(engine),
+        engine,
         logs,
         ends,
         ReconcileOptions::default(),
@@ -317,11 +320,17 @@ async fn start_control(
         )
     });
 
-    // Streams would hold their servers for ever.
+    let swept_app = app.clone();
+    parts.spawn(async move {
+        swept_app.keep_sweeping().await;
+        ("what sessions leave", Ok(()))
+    });
+    // Streams would hold their servers for ever; sessions are ended, and waited for.
     let stopped = stop.clone().cancelled_owned();
     parts.spawn(async move {
         stopped.await;
         app.close();
+        app.sessions_ended().await;
         ("open streams", Ok(()))
     });
     Ok(())
@@ -370,6 +379,9 @@ fn settings(config: &Config, ports: PublicPorts) -> Settings {
         limits: Limits {
             build_time: config.build_timeout + Duration::from_secs(60),
             images_kept: config.keep_images,
+            sessions: config.max_sessions,
+            session_time: config.session_timeout,
+            session_idle: config.session_idle,
             ..Limits::default()
         },
     }

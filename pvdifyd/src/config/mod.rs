@@ -63,6 +63,12 @@ pub struct Config {
     pub keep_images: usize,
     /// How often what no release needs any more is removed.
     pub garbage_period: Duration,
+    /// One-off processes of one app at one time; and as many sessions inside its instances.
+    pub max_sessions: usize,
+    /// How long one of them may take.
+    pub session_timeout: Duration,
+    /// How long it may read and write nothing.
+    pub session_idle: Duration,
     /// Which parts run in this process.
     pub parts: Parts,
 }
@@ -147,6 +153,15 @@ impl Config {
             max_push_bytes: 1024 * 1024 * raw.parse_or::<u64>("max_push_mib", "1024")?,
             keep_images: raw.parse_or::<NonZeroUsize>("keep_images", "10")?.get(),
             garbage_period: parse_minutes("PVDIFY_GARBAGE_MINUTES", raw.parse_or("garbage_minutes", "60")?)?,
+            max_sessions: raw.parse_or::<NonZeroUsize>("max_sessions", "10")?.get(),
+            session_timeout: parse_minutes(
+                "PVDIFY_SESSION_MINUTES",
+                raw.parse_or("session_minutes", "1440")?,
+            )?,
+            session_idle: parse_minutes(
+                "PVDIFY_SESSION_IDLE_MINUTES",
+                raw.parse_or("session_idle_minutes", "60")?,
+            )?,
             parts: parse_parts(&raw.or("parts", "control,git,router"))?,
         };
         config.check()?;

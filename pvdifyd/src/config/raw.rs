@@ -4,7 +4,7 @@ use super::{ConfigError, problem};
 use std::{collections::BTreeMap, path::Path, str::FromStr};
 
 /// Every name there is; a file with another is refused.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 24] = [
     "listen",
     "ssh_listen",
     "http_listen",
@@ -25,6 +25,9 @@ const NAMES: [&str; 21] = [
     "max_push_mib",
     "keep_images",
     "garbage_minutes",
+    "max_sessions",
+    "session_minutes",
+    "session_idle_minutes",
     "parts",
 ];
 

@@ -17,14 +17,18 @@ const SPEC_HASH: &str = "pvdify.spec-hash";
 /// There where it is so, and only there.
 const EXCLUSIVE: &str = "pvdify.exclusive";
 const KIND: &str = "pvdify.kind";
+/// Which pvdifyd holds a session.
+const SESSION: &str = "pvdify.session";
 
-/// What sort of instance a container is. The reconciler owns these; builds have another label.
+/// What sort of instance a container is; builds have another label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InstanceKind {
     /// One of a process type: it should run for ever.
     Process,
     /// It runs once to its end; its process type is what it is for, its ordinal its number.
     OneOff,
+    /// The same with someone at its streams, who ends it: the reconciler looks at none of these.
+    Session,
 }
 
 impl InstanceKind {
@@ -32,11 +36,12 @@ impl InstanceKind {
         match self {
             Self::Process => "app",
             Self::OneOff => "one-off",
+            Self::Session => "session",
         }
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Process, Self::OneOff]
+        [Self::Process, Self::OneOff, Self::Session]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -121,14 +126,35 @@ impl InstanceKey {
     }
 }
 
+/// The labels of a session's container.
+pub(super) fn session(
+    installation: &InstallationId,
+    key: &InstanceKey,
+    holder: &str,
+) -> BTreeMap<&'static str, String> {
+    let mut labels = key.to_labels(installation);
+    labels.insert(SESSION, holder.to_owned());
+    labels
+}
+
+/// Who holds a session; `None` for a container that is none.
+pub(super) fn holder(labels: &BTreeMap<String, String>) -> Option<String> {
+    let kind = InstanceKind::from_word(labels.get(KIND)?)?;
+    (kind == InstanceKind::Session).then(|| labels.get(SESSION).cloned())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn labels_read_back_and_a_part_of_them_is_nothing() {
-        let key = InstanceKey {
-            kind: InstanceKind::OneOff,
+    fn owned(labels: BTreeMap<&'static str, String>) -> BTreeMap<String, String> {
+        let labels = labels.into_iter();
+        labels.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn key(kind: InstanceKind) -> InstanceKey {
+        InstanceKey {
+            kind,
             app: "a1".parse().unwrap(),
             app_name: "demo".parse().unwrap(),
             process: ProcessType::web(),
@@ -137,12 +163,27 @@ mod tests {
             restart_generation: 3,
             spec_hash: "abc".into(),
             exclusive: true,
-        };
-        let labels: BTreeMap<String, String> = key
-            .to_labels(&"i1".parse().unwrap())
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        }
+    }
+
+    #[test]
+    fn a_session_bears_its_holders_mark_and_nothing_else_does() {
+        let installation = "i1".parse().unwrap();
+        let labels = owned(session(&installation, &key(InstanceKind::Session), "s1"));
+        assert_eq!(
+            InstanceKey::from_labels(&labels),
+            Some(key(InstanceKind::Session))
+        );
+        assert_eq!(holder(&labels).as_deref(), Some("s1"));
+        let mut other = owned(key(InstanceKind::OneOff).to_labels(&installation));
+        other.insert(SESSION.to_owned(), "s1".to_owned());
+        assert_eq!(holder(&other), None);
+    }
+
+    #[test]
+    fn labels_read_back_and_a_part_of_them_is_nothing() {
+        let key = key(InstanceKind::OneOff);
+        let labels = owned(key.to_labels(&"i1".parse().unwrap()));
         assert_eq!(InstanceKey::from_labels(&labels), Some(key));
         for missing in labels
             .keys()

@@ -7,16 +7,23 @@
 //! What always holds: containers belong to the engine and outlive pvdifyd; they are found again by their
 //! labels alone, never by name; every call may be repeated and then changes nothing.
 
+mod command;
 mod labels;
 pub mod podman;
 pub mod probe;
 pub mod service;
+mod session;
 mod types;
 
+pub use command::Command;
 pub use labels::{INSTALLATION, InstanceKey, InstanceKind};
+pub use session::{
+    EngineSession, ExecSpec, Frame, OutputStream, Session, SessionEngine, SessionInput, SessionProcess,
+    SessionSpec,
+};
 pub use types::{
-    EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceSpec, Launch, LogSource, Stopped,
-    container_name, network_name,
+    EngineInstance, EngineNetwork, EngineState, ExecOutput, InstanceSpec, LogSource, Stopped, container_name,
+    network_name,
 };
 
 use async_trait::async_trait;
@@ -59,7 +66,7 @@ pub trait InstanceEngine: Send + Sync {
     async fn stop(&self, instance: &InstanceId, grace: Duration) -> Result<Stopped>;
     /// Kills and removes it with all that it wrote; one that is gone is no failure.
     async fn remove(&self, instance: &InstanceId) -> Result<()>;
-    /// Every container of this installation, running or not.
+    /// Every container of an app's processes, running or not; one-offs are not among them.
     async fn list(&self) -> Result<Vec<EngineInstance>>;
     /// One of them; `None` when it is gone.
     async fn inspect(&self, instance: &InstanceId) -> Result<Option<EngineInstance>>;

@@ -1,6 +1,6 @@
 //! Plain values that go in and out of an engine.
 
-use super::labels::InstanceKey;
+use super::{command::Command, labels::InstanceKey};
 use pvdify_types::{
     AppId, AppName, Binding, ConfigVars, ImageRef, InstallationId, InstanceId, Resources, VolumeMount,
 };
@@ -14,8 +14,10 @@ pub struct InstanceSpec {
     pub key: InstanceKey,
     /// Pinned.
     pub image: ImageRef,
-    /// How its first process starts.
-    pub launch: Launch,
+    /// What its first process is.
+    pub command: Command,
+    /// Whether the image has a launcher of buildpacks, by which its processes start.
+    pub launcher: bool,
     /// The config vars. Their values never show in `Debug`.
     pub config: ConfigVars,
     /// What Pvdify sets beside them (`PORT`, `DYNO`, ...); wins over a config var of the same name.
@@ -28,51 +30,6 @@ pub struct InstanceSpec {
     pub bindings: Vec<Binding>,
     /// The app's volumes that it has.
     pub mounts: Vec<VolumeMount>,
-}
-
-/// How a container's first process starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Launch {
-    /// By the image's own entrypoint and command.
-    Image,
-    /// A command line, by the shell in the image.
-    Shell(String),
-    /// A process type of an image that buildpacks made, by its launcher: `/cnb/process/TYPE`. The command line is what
-    /// it is known to run, for people.
-    Process(String),
-    /// A command line, by the launcher of such an image and the shell in it: with the environment of its processes.
-    Launcher(String),
-}
-
-impl Launch {
-    /// A process type's.
-    #[must_use]
-    pub fn of_type(command: &str, launcher: bool) -> Self {
-        match (launcher, command.is_empty()) {
-            (true, _) => Self::Process(command.to_owned()),
-            (false, true) => Self::Image,
-            (false, false) => Self::Shell(command.to_owned()),
-        }
-    }
-
-    /// A person's, or one that the source names beside its process types.
-    #[must_use]
-    pub fn of_command(command: &str, launcher: bool) -> Self {
-        if launcher {
-            Self::Launcher(command.to_owned())
-        } else {
-            Self::Shell(command.to_owned())
-        }
-    }
-
-    /// The command line, for people; empty: the image's own.
-    #[must_use]
-    pub fn command(&self) -> &str {
-        match self {
-            Self::Image => "",
-            Self::Shell(command) | Self::Process(command) | Self::Launcher(command) => command,
-        }
-    }
 }
 
 /// A container as the engine shows it.

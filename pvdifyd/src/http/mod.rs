@@ -23,6 +23,7 @@ mod one_offs;
 mod ps;
 mod releases;
 mod router;
+mod session;
 mod sse;
 mod stack;
 mod volumes;

@@ -3,7 +3,7 @@
 
 use super::{
     HttpSettings, Web, admin_ui, apps, auth, bindings, buildpacks, config, domains, health, keys, layers,
-    logs, one_offs, ps, releases, stack, volumes,
+    logs, one_offs, ps, releases, session, stack, volumes,
 };
 use crate::app::App;
 use axum::{
@@ -105,6 +105,8 @@ pub fn api_router(app: App, settings: HttpSettings) -> Router {
         .route("/api/v1/apps/{name}/ps/scale", post(ps::scale))
         .route("/api/v1/apps/{name}/ps/restart", post(ps::restart))
         .route("/api/v1/apps/{name}/ps/stop", post(ps::stop))
+        .route("/api/v1/apps/{name}/ps/run", get(session::run))
+        .route("/api/v1/apps/{name}/ps/{instance}/exec", get(session::exec))
         .route(
             "/api/v1/apps/{name}/one-offs",
             get(one_offs::list).post(one_offs::run),

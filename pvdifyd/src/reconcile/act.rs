@@ -208,7 +208,7 @@ impl Actor {
         tokio::spawn(async move {
             // The semaphore is never closed; without a permit the start would merely not wait its turn.
             let _turn = starts.acquire().await.ok();
-            voice.say(&spec.key, narrate::starting(spec.launch.command()));
+            voice.say(&spec.key, narrate::starting(&spec.command.text()));
             let key = spec.key.clone();
             let started = async {
                 let bindings = state.bindings(&key.app, key.release).await;
@@ -388,7 +388,7 @@ fn announcement(spec: &InstanceSpec) -> Option<String> {
     match spec.key.one_off() {
         None => Some(format!("Starting {}", spec.key.dyno())),
         Some(name) if relay::is_waited_for(&spec.key) => {
-            Some(format!("Running {name}: {}", spec.launch.command()))
+            Some(format!("Running {name}: {}", spec.command.text()))
         }
         Some(_) => None,
     }

@@ -33,6 +33,9 @@ mod spec;
 mod testing;
 mod turn;
 
+pub(crate) use narrate::starting;
+pub(crate) use spec::session;
+
 use crate::{
     engine::{EngineError, InstanceEngine},
     logs::{Ingest, LogStore},

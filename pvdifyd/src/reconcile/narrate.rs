@@ -89,7 +89,7 @@ fn changed(from: InstanceState, to: InstanceState) -> String {
 }
 
 /// Of a start.
-pub(super) fn starting(command: &str) -> String {
+pub(crate) fn starting(command: &str) -> String {
     if command.is_empty() {
         "Starting process with the image's own command".to_owned()
     } else {

@@ -139,6 +139,8 @@ impl Observer {
             let sort = match instance.key.kind {
                 InstanceKind::Process => &mut observed.instances,
                 InstanceKind::OneOff => &mut observed.one_offs,
+                // The engine does not list them.
+                InstanceKind::Session => continue,
             };
             sort.push(Instance {
                 ready: is_ready(&instance, prober),
@@ -178,7 +180,7 @@ fn is_ready(instance: &EngineInstance, prober: &Prober) -> bool {
     }
     match instance.key.kind {
         // Nothing waits for it but its end.
-        InstanceKind::OneOff => return true,
+        InstanceKind::OneOff | InstanceKind::Session => return true,
         InstanceKind::Process if instance.key.process.is_web() => return prober.found_ready(instance),
         InstanceKind::Process => {}
     }

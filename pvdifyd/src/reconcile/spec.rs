@@ -1,8 +1,8 @@
 //! From a release to the instances it should have running. Pure: the same release gives the same keys.
 
 use super::desired::{DesiredApp, OneOff, ReleaseSpec};
-use crate::engine::{InstanceKey, InstanceKind, InstanceSpec, Launch};
-use pvdify_types::{Formation, OneOffKind, ProcessType, VolumeMount, volume::is_exclusive};
+use crate::engine::{Command, InstanceKey, InstanceKind, InstanceSpec};
+use pvdify_types::{AppId, AppName, Formation, OneOffKind, ProcessType, VolumeMount, volume::is_exclusive};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -54,30 +54,49 @@ pub(super) fn one_off_key(app: &DesiredApp, one_off: &OneOff) -> InstanceKey {
 
 /// All that makes the container of a one-off process.
 pub(super) fn one_off(one_off: &OneOff, key: &InstanceKey) -> InstanceSpec {
-    let launcher = one_off.spec.launcher;
-    let launch = match one_off.name.kind {
-        OneOffKind::Release => Launch::of_type(&one_off.command, launcher),
-        OneOffKind::Postdeploy | OneOffKind::Cron | OneOffKind::Run => {
-            Launch::of_command(&one_off.command, launcher)
-        }
+    let command = match one_off.name.kind {
+        OneOffKind::Release => Command::Process(key.process.clone(), one_off.command.clone()),
+        OneOffKind::Postdeploy | OneOffKind::Cron | OneOffKind::Run => Command::Text(one_off.command.clone()),
     };
-    let mut spec = make(&one_off.spec, key, launch);
-    // It runs beside the app's processes: what one of these has to itself it does not get.
+    beside(&one_off.spec, key, command)
+}
+
+/// All that makes the container of a session: a command of a person's who is at its streams.
+pub(crate) fn session(
+    (app, app_name): (AppId, AppName),
+    release: &ReleaseSpec,
+    ordinal: u32,
+    command: Command,
+) -> InstanceSpec {
+    let key = InstanceKey {
+        kind: InstanceKind::Session,
+        app,
+        app_name,
+        process: OneOffKind::Run.process(),
+        ordinal,
+        release: release.version,
+        restart_generation: 0,
+        spec_hash: String::new(),
+        exclusive: false,
+    };
+    beside(release, &key, command)
+}
+
+/// What runs beside the app's processes: what one of these has to itself it does not get.
+fn beside(release: &ReleaseSpec, key: &InstanceKey, command: Command) -> InstanceSpec {
+    let mut spec = make(release, key, command);
     spec.mounts.retain(|mount| !mount.is_exclusive());
     spec
 }
 
 /// All that makes the container of a key of [`wanted`].
 pub(super) fn instance(release: &ReleaseSpec, key: &InstanceKey) -> InstanceSpec {
-    make(
-        release,
-        key,
-        Launch::of_type(command(release, &key.process), release.launcher),
-    )
+    let text = release.processes.get(&key.process).cloned().unwrap_or_default();
+    make(release, key, Command::Process(key.process.clone(), text))
 }
 
 /// What the app is bound to is left out: that can be large, and is read when the container is started (`act.rs`).
-fn make(release: &ReleaseSpec, key: &InstanceKey, launch: Launch) -> InstanceSpec {
+fn make(release: &ReleaseSpec, key: &InstanceKey, command: Command) -> InstanceSpec {
     let mut own_env = BTreeMap::from([
         ("PORT", release.port.to_string()),
         ("DYNO", key.dyno()),
@@ -92,7 +111,8 @@ fn make(release: &ReleaseSpec, key: &InstanceKey, launch: Launch) -> InstanceSpe
     InstanceSpec {
         key: key.clone(),
         image: release.image.clone(),
-        launch,
+        command,
+        launcher: release.launcher,
         config: release.config.clone(),
         own_env,
         publish: key.process.is_web().then_some(release.port),
@@ -104,10 +124,6 @@ fn make(release: &ReleaseSpec, key: &InstanceKey, launch: Launch) -> InstanceSpe
 
 fn mounts<'a>(release: &'a ReleaseSpec, process: &'a ProcessType) -> impl Iterator<Item = &'a VolumeMount> {
     release.mounts.iter().filter(|mount| mount.is_for(process))
-}
-
-fn command<'a>(release: &'a ReleaseSpec, process: &ProcessType) -> &'a str {
-    release.processes.get(process).map_or("", String::as_str)
 }
 
 /// Of all that can change while the release's number stays. The repository is left out: it is where the

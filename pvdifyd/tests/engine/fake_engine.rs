@@ -111,7 +111,7 @@ impl FakeEngine {
         let id: InstanceId = format!("c{}", world.made).parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = spec.publish.map(|_| listener.local_addr().unwrap());
-        let state = match spec.launch.command() {
+        let state = match spec.command.text().as_str() {
             "exit" => EngineState::Exited(7),
             _ => EngineState::Running,
         };
@@ -129,10 +129,10 @@ impl FakeEngine {
                 endpoint,
                 log_path: None,
             },
-            command: spec.launch.command().to_owned(),
+            command: spec.command.text(),
             seen: false,
             name,
-            listener: Some(listener).filter(|_| spec.launch.command() == "serve"),
+            listener: Some(listener).filter(|_| spec.command.text() == "serve"),
         };
         world.containers.insert(id.clone(), container);
         id

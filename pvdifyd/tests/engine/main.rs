@@ -17,3 +17,4 @@ mod podman;
 mod podman_loop;
 mod podman_volumes;
 mod sandbox;
+mod sessions;

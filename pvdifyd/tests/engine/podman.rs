@@ -7,7 +7,7 @@ use crate::{
 use futures_util::StreamExt;
 use pvdify_types::{AppId, Binding, ConfigValue, ProcessType, ReleaseVersion, Resources};
 use pvdifyd::engine::{
-    EngineState, InstanceEngine, InstanceKey, InstanceKind, InstanceSpec, Launch, podman::PodmanEngine,
+    Command, EngineState, InstanceEngine, InstanceKey, InstanceKind, InstanceSpec, podman::PodmanEngine,
     probe, service::PodmanService,
 };
 use std::{sync::Arc, time::Duration};
@@ -18,6 +18,8 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
     let process: ProcessType = process.parse().unwrap();
     InstanceSpec {
         publish: process.is_web().then_some(8080),
+        command: Command::Process(process.clone(), command.into()),
+        launcher: false,
         key: InstanceKey {
             kind: InstanceKind::Process,
             app: "a1".parse().unwrap(),
@@ -30,7 +32,6 @@ pub(crate) fn spec(sandbox: &Sandbox, process: &str, command: &str) -> InstanceS
             exclusive: false,
         },
         image: sandbox.image.clone(),
-        launch: Launch::of_type(command, false),
         config: [(
             "GREETING".parse().unwrap(),
             ConfigValue::new("s3cret word".into()).unwrap(),

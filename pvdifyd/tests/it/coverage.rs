@@ -62,6 +62,7 @@ fn entry(endpoint: &Endpoint) -> Option<(Option<Scope>, Value)> {
         ("post", "/apps/{name}/ps/restart") => (Some(Write), json!({})),
         ("post", "/apps/{name}/ps/stop") => (Some(Write), json!({"process": "web"})),
         ("post", "/apps/{name}/one-offs") => (Some(Write), json!({"command": "seed"})),
+        ("get", "/apps/{name}/ps/run" | "/apps/{name}/ps/{instance}/exec") => (Some(Write), Value::Null),
         (
             "delete",
             "/apps/{name}"
@@ -100,6 +101,7 @@ async fn call(
         )
         .replace("{key}", "A")
         .replace("{one_off}", "release.1001")
+        .replace("{instance}", "web.1")
         .replace("{binding}", "db")
         .replace("{volume}", "data")
         .replace("{snapshot}", "s1")
@@ -114,6 +116,14 @@ async fn call(
     }
     if !body.is_null() {
         request = request.json(body);
+    }
+    if endpoint.status == 101 {
+        request = request
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", pvdify_api::session::PROTOCOL);
     }
     if let Some(token) = token {
         request = request.bearer_auth(token);

@@ -1,5 +1,6 @@
 //! A whole control plane in a temporary folder, on ports of its own.
 
+use crate::scripted_sessions::ScriptedSessions;
 use async_trait::async_trait;
 use pvdify_api::{apps::CreateApp, keys::AddKey, releases::CreateRelease};
 use pvdify_client::Client;
@@ -214,6 +215,7 @@ pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) store: Store,
     pub(crate) images: Arc<ScriptedImages>,
+    pub(crate) sessions: Arc<ScriptedSessions>,
     pub(crate) logs: LogStore,
     pub(crate) url: String,
     pub(crate) reconciling: watch::Sender<bool>,
@@ -245,12 +247,14 @@ impl Server {
             builds: AtomicUsize::new(0),
             run_image: watch::channel("run-1".to_owned()).0,
         });
+        let sessions = Arc::new(ScriptedSessions::default());
         let (handle, ends) = Handle::new();
         let logs = LogStore::open(&root.join("logs")).unwrap();
         let app = App::new(AppDeps {
             store: store.clone(),
             secrets,
             images: images.clone(),
+            sessions: sessions.clone(),
             handle,
             logs: logs.clone(),
             volumes: Volumes::open(&root.join("volumes")).unwrap(),
@@ -299,6 +303,7 @@ impl Server {
             app,
             store,
             images,
+            sessions,
             logs,
             url,
             reconciling,

@@ -19,5 +19,7 @@ mod harness;
 mod key_rotation;
 mod one_offs;
 mod releases;
+mod scripted_sessions;
+mod sessions;
 mod stack;
 mod volumes;

@@ -22,6 +22,7 @@ pub mod release;
 pub mod route;
 pub mod selection;
 pub mod setup;
+pub mod terminal;
 pub mod version;
 pub mod volume;
 
@@ -41,5 +42,6 @@ pub use release::{ReleaseCause, ReleaseStatus};
 pub use route::{Endpoint, Route, RouteTable};
 pub use selection::Selection;
 pub use setup::Setup;
+pub use terminal::TerminalSize;
 pub use version::{ConfigVersion, Generation, ReleaseVersion};
 pub use volume::{MountPath, SnapshotName, VolumeMount, VolumeName};

@@ -4,6 +4,7 @@
 //! its exit status by [`Libpod::wait_container`]. A reader that is slow then slows the container, and loses
 //! nothing; whoever drops the stream leaves it running.
 
+mod attached;
 mod exec;
 mod files;
 mod inspect;
@@ -12,7 +13,8 @@ mod lines;
 mod output;
 mod spec;
 
-pub use exec::ExecOutput;
+pub use attached::{Attached, AttachedInput, AttachedOutput};
+pub use exec::{ExecOutput, ExecSpec, ExecState};
 pub use inspect::{Container, ContainerState, HostPort, ListedContainer, Process};
 pub use limits::{CpuLimit, MemoryLimit, PidsLimit, ResourceLimits, Rlimit};
 pub use lines::{OutputLine, output_lines};

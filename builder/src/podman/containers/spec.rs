@@ -32,6 +32,12 @@ pub struct ContainerSpec {
     /// In place of the image's command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+    /// Whether its standard input can be attached to; without, it is empty.
+    #[serde(skip_serializing_if = "is_false")]
+    pub stdin: bool,
+    /// Whether its standard streams are a terminal.
+    #[serde(skip_serializing_if = "is_false")]
+    pub terminal: bool,
     /// Its host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,

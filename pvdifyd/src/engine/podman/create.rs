@@ -4,7 +4,7 @@
 //! switch user and bind low ports, no new privileges, the default seccomp profile, own network, limits.
 
 use super::{PodmanOptions, bindings};
-use crate::engine::{InstanceKind, InstanceSpec, Launch, container_name};
+use crate::engine::{InstanceKind, InstanceSpec, SessionSpec, container_name, labels};
 use pvdify_builder::podman::{
     ContainerSpec, CpuLimit, LogConfiguration, MemoryLimit, Mount, Namespace, NetworkAttachment, PidsLimit,
     PortMapping, ResourceLimits, Rlimit,
@@ -28,8 +28,6 @@ const CAPABILITIES: [&str; 8] = [
 /// port for a moment longer than it holds it, and for ever once a killed host left its firewall rules; on 127.0.0.1
 /// they would meet whatever program of the host got that port next.
 const PUBLISHED_AT: &str = "127.80.86.68";
-/// Of images that buildpacks made.
-const LAUNCHER: &str = "/cnb/lifecycle/launcher";
 /// Podman drops what was written before when a log file reaches this size; the tailer has read it by then.
 const LOG_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// How long `podman stop` and a host shutdown wait before SIGKILL, as Heroku.
@@ -56,14 +54,12 @@ pub(super) fn container(
     let own = spec.own_env.iter();
     env.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
     let labels = spec.key.to_labels(installation).into_iter();
-    let (entrypoint, command) = first_process(spec);
     ContainerSpec {
         name: container_name(installation, &spec.key),
         image: image.to_owned(),
         labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
         env,
-        entrypoint,
-        command,
+        entrypoint: spec.command.argv(spec.launcher),
         hostname: Some(format!("{}-{}", spec.key.process, spec.key.ordinal).replace('_', "-")),
         cap_drop: vec!["ALL".to_owned()],
         cap_add: CAPABILITIES.map(str::to_owned).to_vec(),
@@ -90,14 +86,28 @@ pub(super) fn container(
     }
 }
 
-/// The entrypoint and its arguments, where they are not the image's own.
-fn first_process(spec: &InstanceSpec) -> (Option<Vec<String>>, Option<Vec<String>>) {
-    let text = |parts: &[&str]| Some(parts.iter().map(|&part| part.to_owned()).collect());
-    match &spec.launch {
-        Launch::Image => (None, None),
-        Launch::Shell(command) => (text(&["/bin/sh", "-c"]), text(&[command])),
-        Launch::Process(_) => (text(&[&format!("/cnb/process/{}", spec.key.process)]), None),
-        Launch::Launcher(command) => (text(&[LAUNCHER]), text(&[command])),
+/// The container of a session: as the app's own, but for how it is found again, and that it ends.
+pub(super) fn session(
+    installation: &InstallationId,
+    options: &PodmanOptions,
+    spec: &SessionSpec,
+    image: &str,
+    network: &str,
+    mounts: Vec<Mount>,
+) -> ContainerSpec {
+    let instance = &spec.instance;
+    let labels = labels::session(installation, &instance.key, &spec.holder).into_iter();
+    ContainerSpec {
+        labels: labels.map(|(key, value)| (key.to_owned(), value)).collect(),
+        stdin: true,
+        terminal: spec.terminal.is_some(),
+        timeout: u32::try_from(spec.time_limit.as_secs()).ok(),
+        // Whoever holds the session has it.
+        log_configuration: Some(LogConfiguration {
+            driver: "none".to_owned(),
+            size: None,
+        }),
+        ..container(installation, options, instance, image, network, mounts)
     }
 }
 
@@ -105,7 +115,7 @@ fn first_process(spec: &InstanceSpec) -> (Option<Vec<String>>, Option<Vec<String
 fn restart_policy(kind: InstanceKind) -> &'static str {
     match kind {
         InstanceKind::Process => "always",
-        InstanceKind::OneOff => "no",
+        InstanceKind::OneOff | InstanceKind::Session => "no",
     }
 }
 
@@ -138,8 +148,9 @@ fn limits(resources: &Resources) -> ResourceLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{InstanceKey, probe::Limits};
-    use pvdify_types::{Binding, ConfigValue, ProcessType, ReleaseVersion};
+    use crate::engine::{Command, InstanceKey, probe::Limits};
+    use pvdify_types::{Binding, ConfigValue, ProcessType, ReleaseVersion, TerminalSize};
+    use std::{collections::BTreeSet, time::Duration};
 
     fn spec(command: &str) -> InstanceSpec {
         InstanceSpec {
@@ -157,7 +168,8 @@ mod tests {
             image: format!("127.0.0.1:5000/demo@sha256:{}", "a".repeat(64))
                 .parse()
                 .unwrap(),
-            launch: Launch::of_type(command, false),
+            command: Command::Process(ProcessType::web(), command.into()),
+            launcher: false,
             config: [("KEY".parse().unwrap(), ConfigValue::new("secret".into()).unwrap())].into(),
             own_env: [("PORT", "8080".to_owned())].into(),
             publish: Some(8080),
@@ -192,6 +204,35 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_as_an_instance_is_but_for_what_makes_it_one() {
+        let mut instance = spec("node app.js");
+        instance.key.kind = InstanceKind::Session;
+        let session = SessionSpec {
+            instance: instance.clone(),
+            terminal: Some(TerminalSize::default()),
+            holder: "s1".into(),
+            time_limit: Duration::from_secs(60),
+        };
+        let installation = "i1".parse().unwrap();
+        let made = super::session(&installation, &options(), &session, "img", "net", Vec::new());
+        let app = container(&installation, &options(), &instance, "img", "net", Vec::new());
+        let [made, app] = [made, app].map(|spec| serde_json::to_value(spec).unwrap());
+        let (made, app) = (made.as_object().unwrap(), app.as_object().unwrap());
+        let names: BTreeSet<&String> = made.keys().chain(app.keys()).collect();
+        let differing = names
+            .into_iter()
+            .filter(|name| made.get(*name) != app.get(*name))
+            .map(|name| format!("{name}: {}", made.get(name).unwrap_or(&serde_json::Value::Null)));
+        insta::assert_snapshot!(differing.collect::<Vec<_>>().join("\n"), @r#"
+        labels: {"pvdify.app":"a1","pvdify.app-name":"demo","pvdify.installation":"i1","pvdify.kind":"session","pvdify.ordinal":"1","pvdify.process":"web","pvdify.release":"4","pvdify.restart-generation":"2","pvdify.session":"s1","pvdify.spec-hash":"cafe"}
+        log_configuration: {"driver":"none"}
+        stdin: true
+        terminal: true
+        timeout: 60
+        "#);
+    }
+
+    #[test]
     fn without_a_command_the_image_keeps_its_own() {
         let container = container(
             &"i1".parse().unwrap(),
@@ -207,27 +248,19 @@ mod tests {
     #[test]
     fn images_of_buildpacks_start_by_their_launcher_and_what_runs_once_is_not_restarted() {
         let installation = "i1".parse().unwrap();
-        let made = |launch, kind| {
+        let made = |command, kind| {
             let mut spec = spec("");
-            spec.launch = launch;
-            spec.key.kind = kind;
+            (spec.command, spec.launcher, spec.key.kind) = (command, true, kind);
             let container = container(&installation, &options(), &spec, "img", "net", Vec::new());
-            (
-                container.entrypoint.unwrap(),
-                container.command,
-                container.restart_policy.unwrap(),
-            )
+            (container.entrypoint.unwrap(), container.restart_policy.unwrap())
         };
-        let always = (vec!["/cnb/process/web".to_owned()], None, "always".to_owned());
-        assert_eq!(made(Launch::of_type("x", true), InstanceKind::Process), always);
-        let once = (
-            vec!["/cnb/lifecycle/launcher".to_owned()],
-            Some(vec!["a && b".to_owned()]),
-            "no".to_owned(),
-        );
+        let process = Command::Process(ProcessType::web(), "x".into());
+        let always = (vec!["/cnb/process/web".to_owned()], "always".to_owned());
+        assert_eq!(made(process, InstanceKind::Process), always);
+        let (entrypoint, policy) = made(Command::Text("a && b".into()), InstanceKind::OneOff);
         assert_eq!(
-            made(Launch::of_command("a && b", true), InstanceKind::OneOff),
-            once
+            (entrypoint.join(" ").as_str(), policy.as_str()),
+            ("/cnb/lifecycle/launcher a && b", "no")
         );
     }
 

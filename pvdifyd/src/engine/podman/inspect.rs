@@ -1,7 +1,7 @@
 //! Reads what Podman tells of containers into [`EngineInstance`].
 
 use super::{during, process};
-use crate::engine::{EngineInstance, EngineState, InstanceKey, Result};
+use crate::engine::{EngineInstance, EngineSession, EngineState, InstanceKey, Result, labels};
 use pvdify_builder::podman::{Container, ContainerState, Filters, HostPort, Libpod};
 use pvdify_types::InstanceId;
 use std::{
@@ -11,7 +11,7 @@ use std::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// `None` when its labels do not make it an app's.
+/// `None` when its labels do not make it an instance of an app.
 pub(super) fn instance(container: Container) -> Option<EngineInstance> {
     let key = InstanceKey::from_labels(&container.labels)?;
     let ContainerState {
@@ -43,6 +43,15 @@ pub(super) fn instance(container: Container) -> Option<EngineInstance> {
     };
     instance.lost = is_lost(&instance);
     Some(instance)
+}
+
+/// `None` when its labels do not make it a session.
+pub(super) fn session(container: Container) -> Option<EngineSession> {
+    let holder = labels::holder(&container.labels)?;
+    Some(EngineSession {
+        instance: instance(container)?,
+        holder,
+    })
 }
 
 fn endpoint(port: &HostPort) -> Option<SocketAddr> {

@@ -9,7 +9,9 @@ mod create;
 mod image;
 mod inspect;
 mod network;
+mod not_started;
 mod process;
+mod session;
 mod stop;
 mod volumes;
 
@@ -17,13 +19,13 @@ pub use image::RegistryAccess;
 
 use super::{
     EngineError, EngineInstance, EngineNetwork, EngineState, ExecOutput, INSTALLATION, InstanceEngine,
-    InstanceSpec, Result, Stopped, container_name, probe::Limits, service::PodmanService,
+    InstanceSpec, Result, Stopped, container_name, labels, probe::Limits, service::PodmanService,
 };
 use crate::volumes::Volumes;
 use async_trait::async_trait;
 use futures_util::{StreamExt, future, stream::BoxStream};
 use image::Images;
-use pvdify_builder::podman::{self, Filters, Libpod, ListedContainer, PodmanError};
+use pvdify_builder::podman::{self, ContainerSpec, Filters, Libpod, ListedContainer, PodmanError};
 use pvdify_types::{AppId, AppName, ImageRef, InstallationId, InstanceId};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -92,11 +94,9 @@ impl PodmanEngine {
         labels.get(INSTALLATION).map(String::as_str) == Some(self.installation.as_str())
     }
 
-    async fn create(&self, spec: &InstanceSpec, image: &str, network: &str) -> Result<InstanceId> {
-        let mounts = volumes::mounts(&self.volumes, spec)?;
-        let container = create::container(&self.installation, &self.options, spec, image, network, mounts);
-        let what = format!("create {}", spec.key.dyno());
-        let id = self.libpod.create_container(&container).await;
+    async fn create(&self, container: &ContainerSpec, dyno: &str) -> Result<InstanceId> {
+        let what = format!("create {dyno}");
+        let id = self.libpod.create_container(container).await;
         let id = id.map_err(during(&what))?;
         id.parse()
             .map_err(|error| EngineError::Refused(format!("{what}: the id {id}: {error}")))
@@ -112,9 +112,10 @@ pub(super) fn during(what: &str) -> impl FnOnce(PodmanError) -> EngineError {
     move |error| match error {
         PodmanError::Refused { message, .. } => EngineError::Refused(format!("{what}: {message}")),
         PodmanError::Answer(_) => EngineError::Refused(format!("{what}: {error}")),
-        PodmanError::Connect { .. } | PodmanError::Broken(_) | PodmanError::TimedOut { .. } => {
-            EngineError::Unavailable(format!("{what}: {error}"))
-        }
+        PodmanError::Connect { .. }
+        | PodmanError::Broken(_)
+        | PodmanError::Hijacked(_)
+        | PodmanError::TimedOut { .. } => EngineError::Unavailable(format!("{what}: {error}")),
     }
 }
 
@@ -152,7 +153,10 @@ impl InstanceEngine for PodmanEngine {
             }
             self.remove(&there.id).await?;
         }
-        let id = self.create(spec, &image, &network).await?;
+        let mounts = volumes::mounts(&self.volumes, spec)?;
+        let (installation, options) = (&self.installation, &self.options);
+        let container = create::container(installation, options, spec, &image, &network, mounts);
+        let id = self.create(&container, &spec.key.dyno()).await?;
         let what = format!("start {}", spec.key.dyno());
         let started = async {
             bindings::put(&self.libpod, &id, spec).await?;
@@ -198,7 +202,7 @@ impl InstanceEngine for PodmanEngine {
         let mut instances = Vec::with_capacity(listed.len());
         let mut seen = HashMap::with_capacity(listed.len());
         for container in listed {
-            if !self.owns(&container.labels) {
+            if !self.owns(&container.labels) || labels::holder(&container.labels).is_some() {
                 continue;
             }
             let known = self
