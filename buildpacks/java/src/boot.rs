@@ -210,42 +210,20 @@ fn wrapped(name: &str, value: &str) -> String {
     text + "\r\n"
 }
 
-// Names in order and one time for all: the same files give the same jar.
+// `jar` takes a folder's names in order; with one time for all, the same files give the same jar. Folders have entries
+// of their own: Spring looks for components by the folder of a package, and finds none without it.
 fn pack(project: &Project, classes: &Path, manifest: &Path, jar: &Path) -> Result<()> {
-    let mut paths = Vec::new();
-    walk(classes, classes, &mut paths);
-    paths.sort();
-    let mut arguments = String::new();
-    for path in &paths {
-        let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        arguments.push_str(&format!(
-            "-C {} {}\n",
-            quote(&classes.display().to_string()),
-            quote(path)
-        ));
-    }
-    let list = manifest.with_file_name("files.txt");
-    files::write(&list, arguments)?;
     Command::new(project.program("jar"))
         .args(["--create", "--date=1980-01-01T00:00:02Z", "--file"])
         .arg(jar)
         .arg("--manifest")
         .arg(manifest)
-        .arg(format!("@{}", list.display()))
+        .arg("-C")
+        .arg(classes)
+        .arg(".")
         .quiet()
         .run()
         .map_err(|error| problems::no_jar(error, jar))
-}
-
-fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            walk(root, &path, found);
-        } else if let Ok(relative) = path.strip_prefix(root) {
-            found.push(relative.display().to_string());
-        }
-    }
 }
 
 #[cfg(test)]

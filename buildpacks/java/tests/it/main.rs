@@ -33,6 +33,42 @@ public class Main {
 }
 "#;
 
+/// Packs its classes as Spring Boot's plugin does.
+const BOOT_POM: &str = r"<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.example</groupId><artifactId>boot</artifactId><version>1.0</version>
+  <properties>
+    <maven.compiler.source>17</maven.compiler.source><maven.compiler.target>17</maven.compiler.target>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <build>
+    <outputDirectory>${project.build.directory}/packed/BOOT-INF/classes</outputDirectory>
+    <plugins><plugin>
+      <groupId>org.apache.maven.plugins</groupId><artifactId>maven-jar-plugin</artifactId>
+      <configuration>
+        <classesDirectory>${project.build.directory}/packed</classesDirectory>
+        <archive><manifestEntries>
+          <Main-Class>org.springframework.boot.loader.launch.JarLauncher</Main-Class>
+          <Start-Class>com.example.App</Start-Class>
+          <Spring-Boot-Classes>BOOT-INF/classes/</Spring-Boot-Classes>
+          <Spring-Boot-Lib>BOOT-INF/lib/</Spring-Boot-Lib>
+        </manifestEntries></archive>
+      </configuration>
+    </plugin></plugins>
+  </build>
+</project>
+";
+
+/// Looks for its package as Spring does for components: by the package's folder on the class path.
+const SCANNING: &str = r#"
+package com.example;
+public class App {
+    public static void main(String[] arguments) {
+        System.out.println("found " + App.class.getClassLoader().getResource("com/example/"));
+    }
+}
+"#;
+
 fn with_downloads(app: App) -> App {
     app.env(
         "PVDIFY_DOWNLOADS",
@@ -111,5 +147,25 @@ fn a_program_without_a_jar_of_its_own_is_run_by_its_class() {
         failed.stderr.contains("The code does not compile"),
         "{}",
         failed.stderr
+    );
+}
+
+#[test]
+fn the_components_of_a_jar_that_was_taken_apart_are_found() {
+    let app = with_downloads(app())
+        .file("pom.xml", BOOT_POM)
+        .file("src/main/java/com/example/App.java", SCANNING);
+    let built = app.build().passed();
+    assert!(
+        built.stdout.contains("Taking target/boot-1.0.jar apart"),
+        "{}",
+        built.stdout
+    );
+    let output = app.start("web").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.starts_with("found jar:file:") && said.trim_end().ends_with("/boot-1.0.jar!/com/example/"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }
