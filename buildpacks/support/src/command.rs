@@ -15,8 +15,8 @@ use std::{
     process::{self, ExitStatus, Stdio},
 };
 
-// npm puts a compiler's whole output before its own last words.
-const TAIL: usize = 100;
+// npm puts a compiler's whole output before its own last words, and behind its first ones all that a lockfile lacks.
+const TAIL: usize = 400;
 // What the log takes of one line; minified code in an error message is longer.
 const LINE: usize = 4096;
 
@@ -339,7 +339,7 @@ mod tests {
         let error = Command::new("sh")
             .args([
                 "-c",
-                "for i in $(seq 140); do echo $i; done; echo bad >&2; exit 3",
+                "for i in $(seq 440); do echo $i; done; echo bad >&2; exit 3",
             ])
             .quiet()
             .run()
@@ -347,7 +347,7 @@ mod tests {
         assert!(matches!(error.cause, Cause::Status(3)));
         assert_eq!(error.tail.len(), TAIL);
         assert_eq!(error.tail.last().unwrap(), "bad");
-        assert!(error.says("140"));
+        assert!(error.says("440"));
     }
 
     #[test]

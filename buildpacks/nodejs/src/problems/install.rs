@@ -164,12 +164,14 @@ const MISSING: &[&str] = &[
     "404 Not Found",
 ];
 
-const PEER: &[&str] = &["ERESOLVE"];
+// Without `code`, it is also a warning of installs that go on.
+const PEER: &[&str] = &["code ERESOLVE"];
 
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{error, project};
     use super::*;
+    use buildpack_support::Command;
 
     fn of_install(kind: Kind, line: &str) -> String {
         install(error("x install", 1, line), &project(kind)).text()
@@ -184,6 +186,29 @@ mod tests {
 
         Run `pnpm install` on your machine, commit pnpm-lock.yaml and push again.
         ");
+    }
+
+    #[test]
+    fn an_outdated_lockfile_that_npm_says_much_about() {
+        let failed = Command::new("sh")
+            .args([
+                "-c",
+                "echo 'npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.'
+                 for i in $(seq 250); do echo \"npm error Missing: p$i@1.0.0 from lock file\"; done; exit 1",
+            ])
+            .quiet()
+            .run()
+            .unwrap_err();
+        let told = install(failed, &project(Kind::Npm));
+        assert_eq!(told.what(), "package-lock.json does not agree with package.json");
+    }
+
+    #[test]
+    fn a_warning_of_npm_is_not_the_reason() {
+        let text =
+            "npm warn ERESOLVE overriding peer dependency\nnpm error network getaddrinfo ENOTFOUND r.example";
+        let told = install(error("npm ci", 1, text), &project(Kind::Npm));
+        assert_eq!(told.what(), "The dependencies could not be fetched");
     }
 
     #[test]
