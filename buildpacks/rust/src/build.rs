@@ -87,7 +87,8 @@ pub(crate) fn build(context: &Context, env: &mut Env, procfile: &Procfile, versi
     {
         arguments.push("--release".to_owned());
     }
-    if has_lock && !flags.iter().any(|flag| flag == "--locked" || flag == "--frozen") {
+    let asks_for_lock = flags.iter().any(|flag| flag == "--locked" || flag == "--frozen");
+    if has_lock && !asks_for_lock {
         arguments.push("--locked".to_owned());
     }
     if names.needs_all {
@@ -99,20 +100,27 @@ pub(crate) fn build(context: &Context, env: &mut Env, procfile: &Procfile, versi
         "{} since the last build",
         output::count(sources.changed, "changed file")
     ));
-    output::detail(format!("$ cargo {}", arguments.join(" ")));
-    Command::new("cargo")
-        .args(&arguments)
-        .envs(env)
-        .dir(app)
-        .run()
-        .map_err(|error| {
-            let members: Vec<&str> = metadata
-                .packages
-                .iter()
-                .map(|package| package.name.as_str())
-                .collect();
-            problems::cargo(error, version, &members)
-        })?;
+    let cargo = |arguments: &[String]| {
+        output::detail(format!("$ cargo {}", arguments.join(" ")));
+        Command::new("cargo").args(arguments).envs(env).dir(app).run()
+    };
+    let mut built = cargo(&arguments);
+    if !asks_for_lock && built.as_ref().is_err_and(problems::is_lock_outdated) {
+        output::warning(
+            "Cargo.lock does not agree with Cargo.toml: it is followed as far as it goes.\n\
+             Run `cargo build` on your machine and commit Cargo.lock.",
+        );
+        arguments.retain(|argument| argument != "--locked");
+        built = cargo(&arguments);
+    }
+    built.map_err(|error| {
+        let members: Vec<&str> = metadata
+            .packages
+            .iter()
+            .map(|package| package.name.as_str())
+            .collect();
+        problems::cargo(error, version, &members)
+    })?;
     sources.done()?;
     step.done();
     let profile = profile(&flags);

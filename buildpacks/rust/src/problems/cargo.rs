@@ -98,13 +98,18 @@ pub(crate) fn manifest(error: CommandError, version: &str) -> Failure {
     })
 }
 
-fn files_of_cargo(error: &CommandError, version: &str) -> Option<Failure> {
-    let says = |texts: &[&str]| error.says_any(texts);
-    if says(&[
+/// Whether Cargo would have changed Cargo.lock and was not allowed to.
+pub(crate) fn is_lock_outdated(error: &CommandError) -> bool {
+    error.says_any(&[
         "needs to be updated but --locked was passed",
         "cannot update the lock file",
         "because --locked was passed",
-    ]) {
+    ])
+}
+
+fn files_of_cargo(error: &CommandError, version: &str) -> Option<Failure> {
+    let says = |texts: &[&str]| error.says_any(texts);
+    if is_lock_outdated(error) {
         return Some(Failure::new(
             "Cargo.lock does not agree with Cargo.toml",
             "A dependency was changed in one of them and not in the other.",

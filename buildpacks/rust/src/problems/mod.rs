@@ -3,5 +3,5 @@
 mod cargo;
 mod toolchain;
 
-pub(crate) use cargo::{cargo, manifest, no_programs};
+pub(crate) use cargo::{cargo, is_lock_outdated, manifest, no_programs};
 pub(crate) use toolchain::{no_channel, no_components, no_download, no_rust, no_targets};

@@ -138,11 +138,31 @@ fn what_fails_says_why() {
         "{}",
         failed.stderr
     );
+}
+
+#[test]
+fn a_lockfile_that_does_not_agree_is_followed_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app().env("RUSTUP_DIST_SERVER", &server(folder.path()));
     push(&app, "one");
     app.write("Cargo.toml", "[package]\nname = \"other\"\nversion = \"0.1.0\"\n");
+    let built = app.build().passed();
+    assert!(
+        built.stdout.contains("Cargo.lock does not agree with Cargo.toml"),
+        "{}",
+        built.stdout
+    );
+    assert_eq!(runs(&app), "one 0.0.0.0");
+
+    app.next_push();
+    push(&app, "one");
+    app.write("Cargo.toml", "[package]\nname = \"third\"\nversion = \"0.1.0\"\n");
+    app.write("RustConfig", "RUST_CARGO_BUILD_FLAGS=\"--locked\"");
     let failed = app.build();
     assert!(
-        failed.stderr.contains("Cargo.lock does not agree"),
+        failed
+            .stderr
+            .contains("Cargo.lock does not agree with Cargo.toml"),
         "{}{}",
         failed.stdout,
         failed.stderr
