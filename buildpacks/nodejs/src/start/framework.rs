@@ -46,7 +46,7 @@ const FRAMEWORKS: [Framework; 8] = [
 ];
 
 // Apps of frameworks often have no `start`: elsewhere it is known what their build makes.
-pub(super) fn framework(project: &Project) -> Option<(&'static [&'static str], &'static str)> {
+pub(super) fn framework(project: &Project) -> Option<(Vec<String>, String)> {
     let nitro = (
         ".output/server/index.mjs",
         ["node", ".output/server/index.mjs"].as_slice(),
@@ -60,7 +60,31 @@ pub(super) fn framework(project: &Project) -> Option<(&'static [&'static str], &
         .chain([nitro])
         .chain(handler.into_iter().filter(|_| is_of_tanstack(project)))
         .find(|(file, _)| files::exists(&project.app, file))
-        .map(|(file, command)| (command, file))
+        .map(|(file, command)| {
+            let command = command.iter().map(|word| (*word).to_owned()).collect();
+            (command, file.to_owned())
+        })
+        .or_else(|| of_angular(project))
+}
+
+// Its build puts the server below the folder of the project in angular.json, or below the only one.
+fn of_angular(project: &Project) -> Option<(Vec<String>, String)> {
+    if !project.package_json.depends_on("@angular/ssr") {
+        return None;
+    }
+    let below = files::list(&project.app.join("dist"))
+        .into_iter()
+        .filter_map(|folder| {
+            Some(format!(
+                "dist/{}/server/server.mjs",
+                folder.file_name()?.to_str()?
+            ))
+        });
+    let mut found = std::iter::once("dist/server/server.mjs".to_owned())
+        .chain(below)
+        .filter(|file| files::exists(&project.app, file));
+    let file = found.next().filter(|_| found.next().is_none())?;
+    Some((vec!["node".to_owned(), file.clone()], file))
 }
 
 /// Whether the package's script `build` is a framework's whose build is a server.
@@ -74,8 +98,13 @@ pub(super) fn builds_server(json: &PackageJson) -> bool {
         "remix",
         "react-router",
         "nest",
+        "ng",
     ];
-    FRAMEWORKS.iter().any(|(package, _, _)| json.depends_on(package))
+    FRAMEWORKS
+        .iter()
+        .map(|(package, _, _)| *package)
+        .chain(["@angular/ssr"])
+        .any(|package| json.depends_on(package))
         && json
             .script("build")
             .is_some_and(|script| script.split_whitespace().any(|word| tools.contains(&word)))

@@ -87,7 +87,6 @@ fn of_package(project: &Project, is_pnp: bool) -> Option<Web> {
         });
     }
     if let Some((command, file)) = built {
-        let command = command.iter().map(|word| (*word).to_owned()).collect();
         return Some(Web {
             command,
             why: format!("{file} was built"),
@@ -252,6 +251,23 @@ mod tests {
         }
         let project = Project::of(dir.path(), crate::manager::Kind::Yarn);
         web(&project, is_pnp).map(|web| format!("{} ({})", web.command.join(" "), web.why))
+    }
+
+    #[test]
+    fn the_server_of_angulars_build_is_started_wherever_it_is() {
+        let json = r#"{"scripts":{"start":"ng serve"},"dependencies":{"@angular/ssr":"20"}}"#;
+        for file in ["dist/shop/server/server.mjs", "dist/server/server.mjs"] {
+            assert_eq!(
+                web_of(&[("package.json", json), (file, "")], false).unwrap(),
+                format!("node {file} ({file} was built)")
+            );
+        }
+        let several = [
+            ("package.json", json),
+            ("dist/a/server/server.mjs", ""),
+            ("dist/b/server/server.mjs", ""),
+        ];
+        assert_eq!(web_of(&several, false).unwrap(), "ng serve (the script `start`)");
     }
 
     #[test]
