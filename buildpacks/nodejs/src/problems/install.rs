@@ -27,7 +27,9 @@ pub(crate) fn install(error: CommandError, project: &Project) -> Failure {
             "Set engines.node in package.json to a version that it supports, or update the package.",
         );
     }
-    if says(NATIVE) {
+    // A package's install that may compile something is told by its command; it fetches a ready program first.
+    let was_not_fetched = says(NETWORK) && !says(&["gyp ERR!"]);
+    if says(NATIVE) && !was_not_fetched {
         return native(&error, node);
     }
     if says(AUTH) {
@@ -232,6 +234,21 @@ mod tests {
         Often a newer version of the package has a ready program for this Node.js: update it, or ask for an
         older Node.js in engines.node. If a C library is missing, name its -dev package in an Aptfile.
         ");
+    }
+
+    #[test]
+    fn a_package_whose_install_fetches_a_program_from_elsewhere() {
+        let mut failed = error(
+            "npm ci",
+            1,
+            "npm error command sh -c (prebuild-install) || (node-gyp rebuild)",
+        );
+        failed
+            .tail
+            .push("npm error x: Installation error: getaddrinfo ENOTFOUND files.example".to_owned());
+        let told = install(failed, &project(Kind::Npm));
+        assert_eq!(told.what(), "The dependencies could not be fetched");
+        assert_eq!(told.why(), "files.example could not be reached from the build.");
     }
 
     #[test]
