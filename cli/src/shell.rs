@@ -105,11 +105,10 @@ mod tests {
         let args = ["printf", "%s|", "a b", "it's", "", "$HOME", "plain-1.x"];
         let line = command_line(&args.map(str::to_owned));
         assert_eq!(line, r#"printf '%s|' 'a b' "it's" '' '$HOME' plain-1.x"#);
-        let output = std::process::Command::new("sh")
-            .args(["-c", &line])
-            .output()
-            .unwrap();
-        assert_eq!(output.stdout, b"a b|it's||$HOME|plain-1.x|");
+        for shell in ["sh", "bash"] {
+            let output = Command::new(shell).args(["-c", &line]).output().unwrap();
+            assert_eq!(output.stdout, b"a b|it's||$HOME|plain-1.x|", "{shell}");
+        }
         assert_eq!(command_line(&["a && b".to_owned()]), "a && b");
     }
 }

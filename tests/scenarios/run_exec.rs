@@ -32,7 +32,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// One-off containers, running or not.
 fn one_offs(platform: &Platform) -> usize {
     let installation = format!("label=pvdify.installation={}", platform.installation().unwrap());
-    let kind = "label=pvdify.kind=run";
+    let kind = "label=pvdify.kind=session";
     let listed = run(
         "podman",
         &["ps", "-aq", "--filter", &installation, "--filter", kind],
@@ -140,7 +140,7 @@ async fn a_terminal_is_one_at_both_ends_and_is_given_back() {
     until("it runs", || processes("sleep 1003") == 1).await;
     let shown = platform.cli(&["ps", "demo"]).await.ok();
     assert!(
-        shown.contains("=== run: bash --norc (1) running\nrun."),
+        shown.contains("=== run: one-off processes (1) running\nrun.") && shown.contains(": bash --norc\n"),
         "{shown}"
     );
     terminal.type_in("\x03");
@@ -238,7 +238,11 @@ async fn a_session_is_gone_with_its_client_and_with_its_server() {
         processes("sleep 1004") == 0 && processes("sleep 1005") == 0 && one_offs(&platform) == 1
     })
     .await;
-    platform.cli(&["run", "demo", "--", "true"]).await.ok();
+    // Its place is given back a moment after its container is gone.
+    let begun = Instant::now();
+    while platform.cli(&["run", "demo", "--", "true"]).await.status != 0 {
+        assert!(begun.elapsed() < LIMIT, "its place is not given back");
+    }
 
     let four = platform.cli_in_terminal(&["exec", "demo", "web.1", "--", "sleep", "1007"], 80, 24);
     until("it runs", || processes("sleep 1007") == 1).await;
