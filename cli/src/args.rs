@@ -7,7 +7,8 @@ use crate::{
     api::Connection,
     app::Sources,
     commands::{
-        apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases, run, storage,
+        apps, bindings, buildpacks, config, deploy, domains, git, keys, logs, ps, releases, resize, run,
+        storage,
     },
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
@@ -130,6 +131,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
             "ps",
             "ps:scale",
             "ps:restart",
+            "ps:resize",
             "ps:stop",
             "run",
             "run:detached",
@@ -248,6 +250,8 @@ pub(crate) enum Command {
     PsScale(ps::Scale),
     #[command(name = "ps:restart")]
     PsRestart(ps::Restart),
+    #[command(name = "ps:resize")]
+    PsResize(resize::Resize),
     #[command(name = "ps:stop")]
     PsStop(ps::Stop),
     #[command(name = "run:detached")]

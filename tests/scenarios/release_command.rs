@@ -55,10 +55,19 @@ async fn a_release_command_runs_before_its_release_and_one_that_fails_leaves_the
     let kept = platform.cli(&["releases:output", "demo", "v2"]).await.ok();
     assert_eq!(kept, "no such column\n");
 
+    // One that needs more memory than it may is told so.
+    platform.cli(&["ps:resize", "demo", "memory=64M"]).await.ok();
+    let hungry = r#"perl -e '$x = "a" x (300 * 1024 * 1024); print length $x'"#;
+    pusher.commit(|dir| write(dir, "three", hungry));
+    let output = pusher.push().await.rejected();
+    let reason = "was killed (status 137), most likely because it used more than its 64 MiB of memory";
+    assert!(output.contains(reason), "{output}");
+    assert!(platform.get("demo", "/").await.1.contains("version one"));
+
     // A change of config runs the command of what serves, and its postdeploy never again.
     platform.cli(&["config:set", "demo", "A=1"]).await.ok();
     let kept = platform.cli(&["releases:output", "demo"]).await.ok();
-    assert_eq!(kept, "migrated v3\n");
+    assert_eq!(kept, "migrated v5\n");
     let log = platform.cli(&["logs", "demo", "-n", "500"]).await.ok();
     assert_eq!(
         log.matches("seeded").count(),

@@ -12,6 +12,7 @@ pub(crate) mod logs;
 mod print;
 pub(crate) mod ps;
 pub(crate) mod releases;
+pub(crate) mod resize;
 pub(crate) mod run;
 pub(crate) mod storage;
 
@@ -100,6 +101,7 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::Ps(args) => args.run(context).await,
         Command::PsScale(args) => args.run(context).await,
         Command::PsRestart(args) => args.run(context).await,
+        Command::PsResize(args) => args.run(context).await,
         Command::PsStop(args) => args.run(context).await,
         Command::RunDetached(args) => args.run(context).await,
         Command::Run(args) => args.run(context).await,

@@ -1,8 +1,8 @@
-//! `ps`, `ps:scale`, `ps:restart`, `ps:stop`, `run:detached`.
+//! `ps`, `ps:scale`, `ps:resize`, `ps:restart`, `ps:stop`, `run:detached`.
 
 use crate::{
     cli::Cli,
-    samples::{TIME, processes},
+    samples::{TIME, app, events, processes, release},
     server::{Server, json, refuse},
 };
 use insta::assert_snapshot;
@@ -10,6 +10,7 @@ use pvdify_api::{
     one_offs::OneOff,
     ps::{Instance, Process},
 };
+use pvdify_types::ReleaseStatus::{Current, Pending};
 
 #[tokio::test]
 async fn processes_are_listed_by_type() {
@@ -249,4 +250,48 @@ async fn a_command_is_sent_as_the_shell_will_read_it_and_shown_by_ps() {
     run.1001: up v3 since 2026-01-01T00:00:00Z: rake 'db:seed all'
     --- stderr
     ");
+}
+
+#[tokio::test]
+async fn limits_are_changed_one_by_one_and_their_release_is_waited_for() {
+    let server = Server::start([
+        ("GET /apps/demo", json(200, &app("demo"))),
+        ("PATCH /apps/demo", json(200, &app("demo"))),
+        (
+            "GET /apps/demo/releases",
+            json(200, &[release(4, Pending), release(3, Current)]),
+        ),
+        (
+            "GET /apps/demo/releases/4/events",
+            events(["Starting web.1"], Current),
+        ),
+    ])
+    .await;
+    let cli = Cli::new(&server);
+    assert_snapshot!(cli.run(&["ps:resize", "demo"]).await, @"
+    exit 0
+    --- stdout
+    memory=512M cpu=none pids=512
+    --- stderr
+    ");
+    assert_snapshot!(cli.run(&["ps:resize", "demo", "memory=1G", "cpu=0.5"]).await, @"
+    exit 0
+    --- stdout
+    Resized demo: memory=1024M cpu=0.5 pids=512
+    --- stderr
+    Starting web.1
+    ");
+    assert!(
+        server.requests().contains(
+            &r#"PATCH /apps/demo {"resources":{"memory_bytes":1073741824,"cpu_millis":500,"pids":512}}"#
+                .to_owned()
+        )
+    );
+    assert_snapshot!(cli.run(&["ps:resize", "demo", "memory=12 bananas"]).await, @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: "memory=12 bananas": memory is a whole number of K, M or G
+    hint: write it as memory=512M, cpu=0.5 or pids=512
+    "#);
 }

@@ -9,7 +9,9 @@ use super::{
     error::{Error, Result},
 };
 use crate::{
-    reconcile::desired::{self, Candidate, ControlState, DesiredApp, OneOffEnd, Readiness, ReleaseSpec},
+    reconcile::desired::{
+        self, About, Candidate, ControlState, DesiredApp, OneOffEnd, Readiness, ReleaseSpec,
+    },
     store::{
         self, Reader, Secrets, Tx, apps, bindings, config_vars, domains, formation, installation, one_offs,
         process_orders,
@@ -269,7 +271,7 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
             .map(|domain| domain.host.to_string()),
     );
     let spec_of = |release: Option<Release>| match release {
-        Some(release) => spec(reader, secrets, &row.id, release),
+        Some(release) => spec(reader, secrets, &row.id, &app.default_host(&row.name), release),
         None => Ok(None),
     };
     let start_time = app.settings().limits.start_time;
@@ -329,10 +331,15 @@ fn desired_app(reader: &Reader, secrets: &Secrets, app: &App, row: apps::App) ->
     })
 }
 
-/// The release that serves; `None` before the first.
-pub(super) fn current_spec(reader: &Reader, secrets: &Secrets, app: &AppId) -> Result<Option<ReleaseSpec>> {
+/// The release that serves; `None` before the first. `host` is what the app has from its name.
+pub(super) fn current_spec(
+    reader: &Reader,
+    secrets: &Secrets,
+    app: &AppId,
+    host: &str,
+) -> Result<Option<ReleaseSpec>> {
     match releases::current(reader, app)? {
-        Some(release) => Ok(spec(reader, secrets, app, release)?.map(|(spec, _)| spec)),
+        Some(release) => Ok(spec(reader, secrets, app, host, release)?.map(|(spec, _)| spec)),
         None => Ok(None),
     }
 }
@@ -342,6 +349,7 @@ fn spec(
     reader: &Reader,
     secrets: &Secrets,
     app: &AppId,
+    host: &str,
     release: Release,
 ) -> Result<Option<(ReleaseSpec, i64)>> {
     let (Some(code), Some(fixed)) = (release.code, release.fixed) else {
@@ -358,6 +366,11 @@ fn spec(
         readiness: fixed.readiness.map_or(Readiness::Tcp, Readiness::Http),
         resources: fixed.resources,
         commit: code.commit,
+        about: About {
+            created_at: store::as_text(release.created_at),
+            description: release.description,
+            host: host.to_owned(),
+        },
         mounts: fixed.mounts,
     };
     Ok(Some((spec, fixed.deadline)))

@@ -144,8 +144,21 @@ pub struct ReleaseSpec {
     pub resources: Resources,
     /// The pushed commit.
     pub commit: Option<String>,
+    /// What else a process is told of it.
+    pub about: About,
     /// The app's volumes, as they were mounted when it began to deploy.
     pub mounts: Vec<VolumeMount>,
+}
+
+/// What a process is told of its release, as on Heroku with the feature `runtime-dyno-metadata`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// As `Deploy 1a2b3c4d`.
+    pub description: String,
+    /// The host that its app has from its name.
+    pub host: String,
 }
 
 /// How a `web` instance is found ready. Other types are ready once they ran for a moment without exit.

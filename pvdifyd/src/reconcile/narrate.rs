@@ -5,6 +5,12 @@ use crate::engine::InstanceKey;
 use pvdify_types::InstanceId;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Of a process that SIGKILL ended.
+const KILLED: i64 = 137;
+/// In Heroku's words; the kernel kills, and leaves no other trace in the container.
+const OUT_OF_MEMORY: &str = "Error R15 (Memory quota vastly exceeded) -> Process was killed, most likely because it used \
+                             more memory than it may";
+
 /// What was last told of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
@@ -71,6 +77,10 @@ fn changes(past: Told, now: Told, last_exit: Option<i64>) -> Vec<String> {
     if exited {
         if let Some(status) = last_exit {
             lines.push(format!("Process exited with status {status}"));
+            // The engine can't tell why; nothing of ours kills without having said so.
+            if status == KILLED {
+                lines.push(OUT_OF_MEMORY.to_owned());
+            }
         }
         if now.state == InstanceState::Up {
             // It was restarted and ready between two looks.
@@ -132,6 +142,7 @@ mod tests {
         insta::assert_snapshot!(story.join("\n"), @"
         State changed from starting to up
         Process exited with status 137
+        Error R15 (Memory quota vastly exceeded) -> Process was killed, most likely because it used more memory than it may
         State changed from up to starting
         State changed from starting to up
         Process exited with status 1

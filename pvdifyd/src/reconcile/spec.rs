@@ -102,11 +102,17 @@ fn make(release: &ReleaseSpec, key: &InstanceKey, command: Command) -> InstanceS
         ("DYNO", key.dyno()),
         ("PVDIFY_APP", key.app_name.to_string()),
         ("PVDIFY_RELEASE", release.version.to_string()),
+        ("HEROKU_APP_ID", key.app.to_string()),
         ("HEROKU_APP_NAME", key.app_name.to_string()),
+        ("HEROKU_APP_DEFAULT_DOMAIN_NAME", release.about.host.clone()),
         ("HEROKU_RELEASE_VERSION", release.version.to_string()),
+        ("HEROKU_RELEASE_CREATED_AT", release.about.created_at.clone()),
+        ("HEROKU_SLUG_DESCRIPTION", release.about.description.clone()),
     ]);
     if let Some(commit) = &release.commit {
+        // Heroku's names for it, the older and the newer.
         own_env.insert("HEROKU_SLUG_COMMIT", commit.clone());
+        own_env.insert("HEROKU_BUILD_COMMIT", commit.clone());
     }
     InstanceSpec {
         key: key.clone(),

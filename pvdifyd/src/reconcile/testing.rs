@@ -1,7 +1,7 @@
 //! Small values for the tests of the pure parts: one app `demo` with the id `a1`.
 
 use super::{
-    desired::{DesiredApp, Readiness, ReleaseSpec},
+    desired::{About, DesiredApp, Readiness, ReleaseSpec},
     observe::{Instance, Observed},
     spec,
 };
@@ -57,6 +57,7 @@ pub(super) fn release(version: u64, _app: &DesiredApp) -> ReleaseSpec {
         start_timeout: Duration::from_secs(60),
         resources: Resources::default(),
         commit: None,
+        about: About::default(),
         mounts: Vec::new(),
     }
 }

@@ -42,7 +42,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::oneshot;
 
 /// What a conditional change did.
@@ -237,6 +237,13 @@ pub fn now() -> i64 {
 pub fn as_date(millis: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// The same as text (RFC 3339).
+#[must_use]
+pub fn as_text(millis: i64) -> String {
+    // No time that is stored has a year of five digits, which is all that the format does not take.
+    as_date(millis).format(&Rfc3339).unwrap_or_default()
 }
 
 /// A stored time for the clock.

@@ -6,7 +6,7 @@ use pvdify_types::{
     ReleaseVersion, Resources, RouteTable,
 };
 use pvdifyd::reconcile::desired::{
-    Candidate, ControlState, DesiredApp, OneOff, OneOffEnd, Readiness, ReleaseSpec, Result,
+    About, Candidate, ControlState, DesiredApp, OneOff, OneOffEnd, Readiness, ReleaseSpec, Result,
 };
 use std::{
     collections::BTreeMap,
@@ -135,6 +135,7 @@ pub(crate) fn release(version: u64, image: &ImageRef, processes: &[(&str, &str)]
             cpu_millis: None,
         },
         commit: None,
+        about: About::default(),
         mounts: Vec::new(),
     }
 }

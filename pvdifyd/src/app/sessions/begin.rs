@@ -165,12 +165,13 @@ impl Ticket {
         let name = one_off_name(ordinal);
         let (app, secrets) = (self.app.clone(), Arc::clone(&self.app().inner.secrets));
         let app_name = self.app_name.clone();
+        let host = self.app().default_host(&app_name);
         let (release, bound) = self
             .app()
             .store()
             .read(move |reader| {
                 let release =
-                    current_spec(reader, &secrets, &app)?.ok_or(Error::NothingDeployed(app_name))?;
+                    current_spec(reader, &secrets, &app, &host)?.ok_or(Error::NothingDeployed(app_name))?;
                 let bound = bindings::of_release(reader, &secrets, &app, release.version)?;
                 Ok::<_, Error>((release, bound))
             })

@@ -1,7 +1,7 @@
 //! A candidate waits for its release command, takes over when all its instances are ready, fails as a whole when one can't be, and is kept as
 //! its formation says until then.
 
-use super::{Failure, Input, Plan, Step, exclusive, plan_release};
+use super::{Failure, Input, Plan, Step, exclusive, exit, plan_release};
 use crate::{
     engine::{EngineState, InstanceKey},
     reconcile::{
@@ -74,7 +74,7 @@ fn failure(
         && (instance.engine.restarts > 0 || matches!(instance.engine.state, EngineState::Exited(_)))
     {
         return Some(failed(match instance.last_exit {
-            Some(status) => format!("{dyno} exited with status {status}"),
+            Some(status) => format!("{dyno} {}", exit::described(status, &candidate.spec.resources)),
             None => format!("{dyno} exited"),
         }));
     }

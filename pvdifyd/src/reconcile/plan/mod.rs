@@ -12,6 +12,7 @@
 
 mod candidate;
 mod exclusive;
+mod exit;
 mod one_off;
 mod release;
 mod step;

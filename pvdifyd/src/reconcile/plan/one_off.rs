@@ -4,7 +4,7 @@
 //! - One that was seen running is never started again, even if its container is gone: it may have done its work.
 //! - One whose row has ended, or that has none, is stopped and removed.
 
-use super::{Ended, Input, Plan, Step, release::retire};
+use super::{Ended, Input, Plan, Step, exit, release::retire};
 use crate::{
     engine::{EngineState, InstanceKey},
     reconcile::{
@@ -73,7 +73,8 @@ fn plan_one(
         Some((_, EngineState::Exited(0))) => Some(end(Some(0), None)),
         Some((_, EngineState::Exited(status))) if late => Some(end(Some(status), Some(too_long()))),
         Some((_, EngineState::Exited(status))) => {
-            Some(end(Some(status), Some(format!("exited with status {status}"))))
+            let how = exit::described(status, &one_off.spec.resources);
+            Some(end(Some(status), Some(how)))
         }
     };
     plan.steps.extend(step);

@@ -45,6 +45,7 @@ fn a_release_command_is_started_once_and_nothing_of_its_release_before_it_ended(
     assert_eq!(steps(true, Some(command(EngineState::Running))), "");
     insta::assert_snapshot!(steps(true, Some(command(EngineState::Exited(0)))), @"release.1001 of demo ended");
     insta::assert_snapshot!(steps(false, Some(command(EngineState::Exited(3)))), @"release.1001 of demo failed: exited with status 3");
+    insta::assert_snapshot!(steps(true, Some(command(EngineState::Exited(137)))), @"release.1001 of demo failed: was killed (status 137), most likely because it used more than its 512 MiB of memory");
 }
 
 #[test]
