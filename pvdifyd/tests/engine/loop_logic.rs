@@ -16,6 +16,19 @@ pub(crate) fn image() -> ImageRef {
 
 pub(crate) const BOTH: [(&str, &str); 2] = [("web", "serve"), ("worker", "work")];
 
+/// v1 serves, with one `web` and no `worker`.
+async fn serving() -> Installation {
+    let installation = Installation::start(None);
+    installation.state.create(release(1, &image(), &BOTH), "web=1");
+    until("v1 serves", || {
+        installation
+            .endpoints()
+            .is_some_and(|endpoints| endpoints.len() == 1)
+    })
+    .await;
+    installation
+}
+
 #[tokio::test]
 async fn scaling_and_restarting_keep_the_app_answering() {
     let installation = Installation::start(None);
@@ -74,14 +87,7 @@ async fn scaling_and_restarting_keep_the_app_answering() {
 
 #[tokio::test]
 async fn a_candidate_that_exits_fails_and_the_old_release_serves_on() {
-    let installation = Installation::start(None);
-    installation.state.create(release(1, &image(), &BOTH), "web=1");
-    until("v1 serves", || {
-        installation
-            .endpoints()
-            .is_some_and(|endpoints| endpoints.len() == 1)
-    })
-    .await;
+    let installation = serving().await;
     let before = installation.endpoints();
     let broken = [("web", "serve"), ("worker", "exit")];
     installation
@@ -98,14 +104,7 @@ async fn a_candidate_that_exits_fails_and_the_old_release_serves_on() {
 
 #[tokio::test]
 async fn a_release_command_that_fails_leaves_the_old_release_untouched() {
-    let installation = Installation::start(None);
-    installation.state.create(release(1, &image(), &BOTH), "web=1");
-    until("v1 serves", || {
-        installation
-            .endpoints()
-            .is_some_and(|endpoints| endpoints.len() == 1)
-    })
-    .await;
+    let installation = serving().await;
     let before = installation.endpoints();
     let broken = [("web", "serve"), ("release", "exit")];
     installation.state.deploy(release(2, &image(), &broken), "web=1");
@@ -132,14 +131,7 @@ async fn a_release_command_that_fails_leaves_the_old_release_untouched() {
 
 #[tokio::test]
 async fn a_release_command_past_its_time_is_stopped_and_fails_the_release() {
-    let installation = Installation::start(None);
-    installation.state.create(release(1, &image(), &BOTH), "web=1");
-    until("v1 serves", || {
-        installation
-            .endpoints()
-            .is_some_and(|endpoints| endpoints.len() == 1)
-    })
-    .await;
+    let installation = serving().await;
     let endless = [("web", "serve"), ("release", "work")];
     installation.state.deploy(release(2, &image(), &endless), "web=1");
     installation.wake();
@@ -203,14 +195,7 @@ async fn a_candidate_fails_in_time_though_the_engine_is_gone() {
 
 #[tokio::test]
 async fn a_crash_loop_is_shown_as_crashed_and_left_alone() {
-    let installation = Installation::start(None);
-    installation.state.create(release(1, &image(), &BOTH), "web=1");
-    until("v1 serves", || {
-        installation
-            .endpoints()
-            .is_some_and(|endpoints| endpoints.len() == 1)
-    })
-    .await;
+    let installation = serving().await;
     for container in installation.engine.world().containers.values_mut() {
         container.instance.restarts = 3;
     }
@@ -249,14 +234,7 @@ async fn a_crash_loop_is_shown_as_crashed_and_left_alone() {
 
 #[tokio::test]
 async fn what_lost_its_monitor_is_made_anew() {
-    let installation = Installation::start(None);
-    installation.state.create(release(1, &image(), &BOTH), "web=1");
-    until("v1 serves", || {
-        installation
-            .endpoints()
-            .is_some_and(|endpoints| endpoints.len() == 1)
-    })
-    .await;
+    let installation = serving().await;
     let before = installation.endpoints();
     for container in installation.engine.world().containers.values_mut() {
         container.instance.lost = true;

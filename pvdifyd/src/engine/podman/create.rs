@@ -194,11 +194,14 @@ mod tests {
         }
     }
 
+    fn made(spec: &InstanceSpec) -> ContainerSpec {
+        container(&"i1".parse().unwrap(), &options(), spec, "img", "net", Vec::new())
+    }
+
     #[test]
     fn the_whole_body_of_a_web_process() {
-        let installation = "i1".parse().unwrap();
         let spec = spec("node app.js && true");
-        let container = container(&installation, &options(), &spec, "img", "net", Vec::new());
+        let container = made(&spec);
         let body = serde_json::to_value(container).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
     }
@@ -214,9 +217,9 @@ mod tests {
             time_limit: Duration::from_secs(60),
         };
         let installation = "i1".parse().unwrap();
-        let made = super::session(&installation, &options(), &session, "img", "net", Vec::new());
-        let app = container(&installation, &options(), &instance, "img", "net", Vec::new());
-        let [made, app] = [made, app].map(|spec| serde_json::to_value(spec).unwrap());
+        let session = super::session(&installation, &options(), &session, "img", "net", Vec::new());
+        let app = made(&instance);
+        let [made, app] = [session, app].map(|spec| serde_json::to_value(spec).unwrap());
         let (made, app) = (made.as_object().unwrap(), app.as_object().unwrap());
         let names: BTreeSet<&String> = made.keys().chain(app.keys()).collect();
         let differing = names
@@ -234,30 +237,22 @@ mod tests {
 
     #[test]
     fn without_a_command_the_image_keeps_its_own() {
-        let container = container(
-            &"i1".parse().unwrap(),
-            &options(),
-            &spec(""),
-            "img",
-            "net",
-            Vec::new(),
-        );
+        let container = made(&spec(""));
         assert_eq!((container.entrypoint, container.command), (None, None));
     }
 
     #[test]
     fn images_of_buildpacks_start_by_their_launcher_and_what_runs_once_is_not_restarted() {
-        let installation = "i1".parse().unwrap();
-        let made = |command, kind| {
+        let first = |command, kind| {
             let mut spec = spec("");
             (spec.command, spec.launcher, spec.key.kind) = (command, true, kind);
-            let container = container(&installation, &options(), &spec, "img", "net", Vec::new());
+            let container = made(&spec);
             (container.entrypoint.unwrap(), container.restart_policy.unwrap())
         };
         let process = Command::Process(ProcessType::web(), "x".into());
         let always = (vec!["/cnb/process/web".to_owned()], "always".to_owned());
-        assert_eq!(made(process, InstanceKind::Process), always);
-        let (entrypoint, policy) = made(Command::Text("a && b".into()), InstanceKind::OneOff);
+        assert_eq!(first(process, InstanceKind::Process), always);
+        let (entrypoint, policy) = first(Command::Text("a && b".into()), InstanceKind::OneOff);
         assert_eq!(
             (entrypoint.join(" ").as_str(), policy.as_str()),
             ("/cnb/lifecycle/launcher a && b", "no")
@@ -268,14 +263,7 @@ mod tests {
     fn what_pvdify_sets_wins_over_a_config_var() {
         let mut spec = spec("");
         spec.own_env.insert("KEY", "own".into());
-        let container = container(
-            &"i1".parse().unwrap(),
-            &options(),
-            &spec,
-            "img",
-            "net",
-            Vec::new(),
-        );
+        let container = made(&spec);
         assert_eq!(container.env["KEY"], "own");
     }
 
@@ -291,15 +279,7 @@ mod tests {
             let own = ConfigValue::new("/own.crt".into()).unwrap();
             spec.config.insert("CURL_CA_BUNDLE".parse().unwrap(), own);
             spec.bindings = bindings;
-            container(
-                &"i1".parse().unwrap(),
-                &options(),
-                &spec,
-                "img",
-                "net",
-                Vec::new(),
-            )
-            .env
+            made(&spec).env
         };
         assert!(!env(Vec::new()).contains_key("SERVICE_BINDING_ROOT"));
         let other = env(bound("other"));
