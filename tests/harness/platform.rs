@@ -211,6 +211,21 @@ impl Platform {
         leftovers::running(&id)
     }
 
+    /// Sends SIGUSR1 to the first process of the running containers that are not among `before`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn signal_new(&self, before: &[String]) {
+        let running = self.running();
+        let new = running.iter().filter(|line| !before.contains(line));
+        let ids: Vec<&str> = new.filter_map(|line| line.split(' ').next()).collect();
+        assert!(!ids.is_empty(), "only those run: {before:?}");
+        run(
+            "podman",
+            &[&["kill", "--signal", "USR1"], ids.as_slice()].concat(),
+        );
+    }
+
     /// Waits until so many containers run; what went or failed is gone a moment later.
     ///
     /// # Panics

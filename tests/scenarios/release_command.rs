@@ -7,6 +7,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An image with a shell, which a command line needs.
 const DOCKERFILE: &str = "FROM pvdify/run:trixie\nCOPY server version /\nCMD [\"/server\"]\n";
 
+/// Goes on until it gets a SIGUSR1.
+const UNTIL_SIGNAL: &str = "trap 'echo done; exit 0' USR1; while :; do sleep 0.2; done";
+
 /// The probe app with this release command.
 fn write(dir: &Path, version: &str, command: &str) {
     let procfile = format!("web: /server\nrelease: {command}\n");
@@ -80,12 +83,15 @@ async fn a_release_command_runs_before_its_release_and_one_that_fails_leaves_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_a_release_command_does_not_run_it_twice_and_its_release_takes_over() {
     let (mut platform, pusher) = serving().await;
-    pusher.commit(|dir| write(dir, "two", "echo at work $((40 + 2)) && sleep 8 && echo done"));
+    platform.wait_running(1).await;
+    let before = platform.running();
+    pusher.commit(|dir| write(dir, "two", &format!("echo at work $((40 + 2)); {UNTIL_SIGNAL}")));
     let push = pusher.start_push_until("at work 42").await;
     platform.kill();
     assert_eq!(platform.running().len(), 2, "web.1 and the command go on");
     push.end().await.rejected();
     platform.boot().await;
+    platform.signal_new(&before);
     platform.wait_for("demo", "version two", PATIENCE).await;
     let output = platform.cli(&["releases:output", "demo", "v2"]).await.ok();
     assert!(output.contains("at work 42\ndone\n"), "{output}");

@@ -13,18 +13,29 @@ async fn serving(procfile: &str) -> Platform {
     platform
 }
 
-/// Waits until a one-off process has this status, and gives what it wrote.
-async fn ended(platform: &Platform, name: &str, status: &str) -> String {
+/// Waits until status and output of a one-off process are as wanted, and gives the output.
+async fn shown(platform: &Platform, name: &str, wanted: impl Fn(&str, &str) -> bool) -> String {
     let begun = Instant::now();
     loop {
         let (app, name) = ("demo".parse().unwrap(), name.parse().unwrap());
         let shown = platform.api().one_off(&app, name).await.unwrap();
-        if shown.status == status {
-            return shown.output.unwrap_or_default();
+        let output = shown.output.clone().unwrap_or_default();
+        if wanted(&shown.status, &output) {
+            return output;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "{shown:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Waits until it has this status, and gives what it wrote.
+async fn ended(platform: &Platform, name: &str, status: &str) -> String {
+    shown(platform, name, |now, _| now == status).await
+}
+
+/// Waits until it wrote this.
+async fn wrote(platform: &Platform, name: &str, text: &str) {
+    shown(platform, name, |_, output| output == text).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,11 +48,10 @@ async fn a_detached_command_has_the_apps_surroundings_and_outlives_the_server() 
     let output = ended(&platform, "run.1001", "failed").await;
     assert_eq!(output, "hello from run.1001 on v2\n");
 
-    platform
-        .cli(&["run:detached", "demo", "--", "echo begun; sleep 8; echo done"])
-        .await
-        .ok();
-    platform.wait_running(2).await;
+    let before = platform.running();
+    let waiting = "trap 'echo done; exit 0' USR1; echo begun; while :; do sleep 0.2; done";
+    platform.cli(&["run:detached", "demo", "--", waiting]).await.ok();
+    wrote(&platform, "run.1002", "begun\n").await;
     let shown = platform.cli(&["ps", "demo"]).await.ok();
     assert!(
         shown.contains("=== run: one-off processes (1) running\nrun.1002: "),
@@ -49,13 +59,14 @@ async fn a_detached_command_has_the_apps_surroundings_and_outlives_the_server() 
     );
     platform.kill();
     platform.boot().await;
+    platform.signal_new(&before);
     assert_eq!(ended(&platform, "run.1002", "succeeded").await, "begun\ndone\n");
     platform.wait_running(1).await;
 
     // One that ignores SIGTERM is stopped all the same, and what it wrote is kept.
     let deaf = "trap '' TERM; echo deaf; while :; do sleep 1; done";
     platform.cli(&["run:detached", "demo", "--", deaf]).await.ok();
-    platform.wait_running(2).await;
+    wrote(&platform, "run.1003", "deaf\n").await;
     platform.cli(&["ps:stop", "demo", "run.1003"]).await.ok();
     platform.wait_running(1).await;
     assert_eq!(ended(&platform, "run.1003", "cancelled").await, "deaf\n");
