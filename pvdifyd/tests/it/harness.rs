@@ -406,6 +406,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.app.close();
         self.tasks.iter().for_each(JoinHandle::abort);
+        let Some(dir) = self.dir.take() else { return };
+        // A folder from which something takes files at the same time, as a volume's destruction does, is not removed
+        // at once: whoever looks for a file that is gone by then gives up.
+        let path = dir.keep();
+        let gone = (0..200).any(|_| {
+            let removed = std::fs::remove_dir_all(&path);
+            let gone = removed.is_ok() || !path.exists();
+            if !gone {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            gone
+        });
+        assert!(
+            gone || std::thread::panicking(),
+            "{} can't be removed",
+            path.display()
+        );
     }
 }
 
