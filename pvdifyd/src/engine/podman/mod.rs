@@ -221,6 +221,14 @@ impl InstanceEngine for PodmanEngine {
                     None => continue,
                 },
             };
+            // Of what ended a moment ago the list says for a while that it runs; asked about it alone, Podman looks.
+            let instance = match instance.lost {
+                false => instance,
+                true => match self.inspect_one(&container.id).await? {
+                    Some(instance) => instance,
+                    None => continue,
+                },
+            };
             seen.insert(container.id.clone(), (container, instance.clone()));
             instances.push(instance);
         }
