@@ -39,6 +39,15 @@ async fn create(client: &Client, app: &AppName, name: &str) {
     client.create_volume(app, &body).await.unwrap();
 }
 
+/// Mounts `data` in all process types at `/data`, by a release that has ended.
+async fn mount(server: &Server, client: &Client, app: &AppName) {
+    let mount = client
+        .mount_volume(app, &data(), &at("/data", &[]))
+        .await
+        .unwrap();
+    server.ended(app, mount.release.unwrap()).await;
+}
+
 /// The last event.
 async fn end(events: Result<SseEvents<VolumeEvent>, Error>) -> VolumeEvent {
     let mut events = events.unwrap();
@@ -127,11 +136,7 @@ async fn what_breaks_a_rule_is_told_in_one_line_and_changes_nothing() {
     let (app, client) = (server.serving("demo", "worker").await, server.client());
     create(&client, &app, "data").await;
     create(&client, &app, "more").await;
-    let mount = client
-        .mount_volume(&app, &data(), &at("/data", &[]))
-        .await
-        .unwrap();
-    server.ended(&app, mount.release.unwrap()).await;
+    mount(&server, &client, &app).await;
     snapshot(&client, &app, "s1", false).await;
     let other = server.create("other").await;
     let counts = |count| Scale {
@@ -214,11 +219,7 @@ async fn snapshots_are_restored_and_what_was_there_is_one_too() {
     let server = Server::start().await;
     let (app, client) = (server.serving("demo", "one").await, server.client());
     create(&client, &app, "data").await;
-    let mount = client
-        .mount_volume(&app, &data(), &at("/data", &[]))
-        .await
-        .unwrap();
-    server.ended(&app, mount.release.unwrap()).await;
+    mount(&server, &client, &app).await;
     let file = folder(&server).join("data/file");
     std::fs::write(&file, "one").unwrap();
     let made = snapshot(&client, &app, "s1", true).await;
@@ -325,11 +326,7 @@ async fn what_a_kill_interrupted_is_at_its_end_before_anything_is_served() {
     let server = Server::start().await;
     let (app, client) = (server.serving("demo", "one").await, server.client());
     create(&client, &app, "data").await;
-    let mount = client
-        .mount_volume(&app, &data(), &at("/data", &[]))
-        .await
-        .unwrap();
-    server.ended(&app, mount.release.unwrap()).await;
+    mount(&server, &client, &app).await;
     let folder = folder(&server);
     std::fs::write(folder.join("data/file"), "one").unwrap();
     snapshot(&client, &app, "s1", false).await;
